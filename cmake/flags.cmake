@@ -1,0 +1,26 @@
+# How our own code is compiled: the target d2p_flags. What other people wrote gets the sanitizer only.
+
+add_library(d2p_flags INTERFACE)
+target_include_directories(d2p_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(d2p_flags INTERFACE _GNU_SOURCE)
+target_compile_options(d2p_flags INTERFACE
+    -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
+
+if(D2P_FLAVOUR STREQUAL "release")
+    target_compile_options(d2p_flags INTERFACE -fstack-protector-strong)
+    if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+        # It warns where nothing is optimised.
+        target_compile_options(d2p_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+    endif()
+    target_link_options(d2p_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+elseif(D2P_FLAVOUR STREQUAL "asan")
+    set(sanitizer -fsanitize=address,undefined -fno-sanitize-recover=all)
+elseif(D2P_FLAVOUR STREQUAL "tsan")
+    set(sanitizer -fsanitize=thread)
+else()
+    message(FATAL_ERROR "D2P_FLAVOUR is '${D2P_FLAVOUR}'; it may be release, asan or tsan")
+endif()
+if(sanitizer)
+    add_compile_options(${sanitizer} -fno-omit-frame-pointer -O1)
+    add_link_options(${sanitizer})
+endif()
