@@ -1,0 +1,37 @@
+/*
+ * service_http: the service over HTTP(S) on the CRT: connection pool, SigV4, response checksum, retry with full
+ * jitter, clock skew taken from the Date header, total deadline.
+ */
+#ifndef AWS_SERVICE_HTTP_H
+#define AWS_SERVICE_HTTP_H
+
+#include "aws/credentials.h"
+#include "aws/service.h"
+
+struct service_http_options {
+    struct str endpoint;       /* URL "http[s]://host[:port]" */
+    struct str region;         /* for the signature */
+    struct str signing_name;   /* "dynamodb" (tables and streams), "monitoring" */
+    struct str user_agent;
+    struct credentials *credentials; /* outlives the service */
+    struct aws_tls_ctx *tls;         /* outlives the service; used for https */
+    struct page_pool *pages;         /* outlives the service */
+    uint32_t max_connections;        /* 0 means 16 */
+    uint32_t connect_timeout_ms;     /* 0 means 3,000 */
+    uint32_t attempt_timeout_ms;     /* until the first byte of a reply; 0 means 10,000 */
+};
+
+/* Lane thread. Copies the options. NULL and err (ERR_CONFIG for a bad URL) on failure. */
+struct service *service_http_new(struct lane *lane, const struct service_http_options *options,
+                                 struct err *err);
+/* Cancels what is under way without callbacks, then frees; done comes on the lane when all connections are
+ * gone (within about a second). The lane must run until then. NULL calls done at once, asynchronously not
+ * needed. */
+void service_http_close(struct service *service, lane_fn *done, void *ctx);
+
+/* "https://streams.dynamodb.<region>.<suffix>" and so on, by partition. service: "streams.dynamodb",
+ * "dynamodb" or "monitoring". Writes a C string; false when it does not fit or the region is empty. */
+bool service_http_default_endpoint(const char *service, struct str region, char *to,
+                                   size_t capacity);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * sink: where a lane's messages go. The source knows only this header.
+ *
+ * Order: messages of one lane and one key are delivered in the order of sink_put. Every message that was taken
+ * is acknowledged exactly once, in any order between partitions, or never: then sink_failed has been or will be
+ * called. A sink never drops, never repeats a token.
+ * Lane thread only. Events are never raised inside sink_put.
+ */
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include "base/lane.h"
+#include "base/str.h"
+
+enum { SINK_MESSAGE_PROPERTIES = 8, SINK_MESSAGE_PARTS = 16 };
+
+struct sink_property {
+    struct str name;
+    struct str value;
+};
+
+/* Borrowed for sink_put; its bytes are copied once, into the sink's open batch. */
+struct sink_message {
+    struct str key;    /* ptr NULL: no key */
+    bool key_is_base64; /* the key is base64 of a binary key */
+    int64_t event_time_ms;
+    struct sink_property properties[SINK_MESSAGE_PROPERTIES];
+    size_t property_count;
+    struct str value[SINK_MESSAGE_PARTS]; /* the value is these parts joined */
+    size_t value_parts;
+};
+
+enum sink_result {
+    SINK_TAKEN,
+    SINK_FULL,    /* nothing taken: go on after sink_writable */
+    SINK_REFUSED, /* this message can never be sent (too large, ...): err says why */
+};
+
+struct sink_events {
+    /* The messages with these tokens are safe at the receiver. */
+    void (*acked)(void *ctx, const uint64_t *tokens, size_t count);
+    /* After SINK_FULL: there is room again. */
+    void (*writable)(void *ctx);
+    /* Once the sink can take messages; sink_put before it returns SINK_FULL. */
+    void (*ready)(void *ctx);
+    /* For good: no further acked will come. */
+    void (*failed)(void *ctx, const struct err *err);
+};
+
+struct sink_stats {
+    uint64_t messages;  /* taken */
+    uint64_t bytes;     /* of their values */
+    uint64_t in_flight; /* taken and not acknowledged */
+    uint64_t in_flight_bytes; /* memory that they hold */
+    uint64_t reconnects;
+};
+
+struct sink;
+
+struct sink_ops {
+    enum sink_result (*put)(struct sink *sink, const struct sink_message *message, uint64_t token,
+                            struct err *err);
+    void (*flush)(struct sink *sink);
+    void (*stats)(const struct sink *sink, struct sink_stats *ret_stats);
+    void (*close)(struct sink *sink, uint32_t timeout_ms, lane_fn *done, void *ctx);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+    struct lane *lane;
+    struct sink_events events;
+    void *events_ctx;
+};
+
+static inline enum sink_result sink_put(struct sink *sink, const struct sink_message *message,
+                                        uint64_t token, struct err *err) {
+    return sink->ops->put(sink, message, token, err);
+}
+/* The page's end: what is batched may go out now instead of waiting for its delay. */
+static inline void sink_flush(struct sink *sink) {
+    sink->ops->flush(sink);
+}
+static inline void sink_stats(const struct sink *sink, struct sink_stats *ret_stats) {
+    sink->ops->stats(sink, ret_stats);
+}
+/* Sends what is batched, waits at most timeout_ms for acknowledgements (acked is still raised), frees the sink,
+ * then calls done on the lane. */
+static inline void sink_close(struct sink *sink, uint32_t timeout_ms, lane_fn *done, void *ctx) {
+    sink->ops->close(sink, timeout_ms, done, ctx);
+}
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * lease: one item of the lease table in KCL 1.x's layout, and the expressions of every write to it. Pure: items and
+ * expressions are built and read here, sent elsewhere (lease_table.h).
+ *
+ * Our own attributes have the prefix d2p; attributes that we do not know survive, since every write after the
+ * creation is an update.
+ */
+#ifndef SOURCE_LEASE_H
+#define SOURCE_LEASE_H
+
+#include "aws/table.h"
+#include "base/buf.h"
+#include "source/seqno.h"
+
+enum { LEASE_KEY_MAX = 128, LEASE_OWNER_MAX = 192, LEASE_ARN_MAX = 1024 };
+
+struct lease {
+    char key[LEASE_KEY_MAX];     /* = shard id */
+    char owner[LEASE_OWNER_MAX]; /* empty: nobody */
+    uint64_t counter;
+    uint64_t owner_switches;
+    struct position checkpoint;
+    char parent[LEASE_KEY_MAX]; /* the first of parentShardId; empty when there is none */
+    char stream[LEASE_ARN_MAX]; /* d2pStream; empty when the item is not ours */
+    int64_t start_ms;           /* d2pStart; 0: absent */
+};
+
+enum lease_item { LEASE_ITEM_OK, LEASE_ITEM_OTHER, LEASE_ITEM_BROKEN };
+
+/* OTHER: not a lease (entityType other than LEASE, or no leaseCounter or checkpoint): skip it.
+ * BROKEN: err says which attribute is wrong. */
+enum lease_item lease_from_item(const struct aws_json_value *item, struct lease *ret_lease,
+                                struct err *err);
+
+/* Texts of one request, built in one buffer; valid until the next use of the same lease_write. */
+struct lease_write {
+    struct buf buf;
+    struct str key_json;  /* or the whole item for lease_write_create */
+    struct table_expression expression;
+};
+void lease_write_init(struct lease_write *write);
+void lease_write_done(struct lease_write *write);
+
+/* Each returns false only when the texts do not fit (ERR_INTERNAL). `lease` is the item as last read. */
+/* PutItem, if absent: counter 0, nobody's. */
+bool lease_write_create(struct lease_write *write, const struct lease *lease, struct err *err);
+/* leaseCounter = N: N+1, owner = me; one more owner switch when there was another owner. */
+bool lease_write_take(struct lease_write *write, const struct lease *lease, struct str me,
+                      struct err *err);
+/* leaseCounter = N: N+1 (and, when it moved, the checkpoint: see lease_write_checkpoint). */
+bool lease_write_renew(struct lease_write *write, const struct lease *lease, struct err *err);
+/* leaseCounter = N and checkpoint <> SHARD_END (unless SHARD_END is written): N+1, checkpoint,
+ * checkpointSubSequenceNumber 0, ownerSwitches 0, pendingCheckpoint removed. */
+bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease,
+                            const struct position *checkpoint, struct err *err);
+/* leaseCounter = N: N+1, leaseOwner removed, and with checkpoint not NULL the checkpoint as above: a clean stop. */
+bool lease_write_release(struct lease_write *write, const struct lease *lease,
+                         const struct position *checkpoint, struct err *err);
+/* {"leaseKey":{"S":...}} only. */
+bool lease_write_key(struct lease_write *write, const struct lease *lease, struct err *err);
+
+#endif
