@@ -1,0 +1,39 @@
+# The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
+.PHONY: all demo test unit asan tsan valgrind lint format bench clean help
+
+all: ## the program, as build/ddb2pulsar
+	scripts/setup build
+	cmake --preset release --log-level=WARNING
+	cmake --build build --target ddb2pulsar
+
+demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
+	scripts/setup test
+	KEEP='$(KEEP)' scripts/demo
+
+test: ## all tests; the last line is their count
+	scripts/setup test
+	scripts/test
+
+unit asan tsan: ## unit tests: optimised, with ASan and UBSan, with TSan
+	scripts/test $@
+
+valgrind: ## unit tests under valgrind
+	scripts/test valgrind
+
+lint: ## formatting, clang-tidy, layers, shell scripts
+	scripts/lint
+
+format: ## format all C files
+	scripts/lint format
+
+bench: ## measure
+	scripts/setup build
+	cmake --preset release --log-level=WARNING
+	cmake --build build
+	bench/run
+
+clean: ## delete what was built; the cache folder stays
+	rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z ]*\):[a-z ]*## \(.*\)/\1: \2/p' Makefile
