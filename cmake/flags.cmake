@@ -1,5 +1,8 @@
 # How our own code is compiled: the target d2p_flags. What other people wrote gets the sanitizer only.
 
+# Asserts stay in the release build: a broken invariant must stop the program, not lose records.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+
 add_library(d2p_flags INTERFACE)
 target_include_directories(d2p_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_definitions(d2p_flags INTERFACE _GNU_SOURCE)
