@@ -15,20 +15,25 @@ struct service;
 struct service_call; /* a call under way; valid until its callback returns or it is cancelled */
 
 struct service_request {
-    struct str target;        /* e.g. "DynamoDBStreams_20120810.GetRecords"; static storage */
-    struct str body;          /* JSON; copied */
-    uint32_t attempts;        /* tries in all; 0 means 4 */
-    uint32_t deadline_ms;     /* for all tries together; 0 means 30,000 */
-    size_t max_reply_bytes;   /* 0 means BUF_MAX_REPLY */
+    struct str target;      /* e.g. "DynamoDBStreams_20120810.GetRecords"; static storage */
+    struct str body;        /* JSON; copied */
+    uint32_t attempts;      /* tries in all; 0 means 4 */
+    uint32_t deadline_ms;   /* for all tries together; 0 means 30,000 */
+    size_t max_reply_bytes; /* 0 means BUF_MAX_REPLY */
+    /* Called with ctx instead of done when the call is cancelled or the service is closed, so that whatever ctx
+     * points to can be freed. Then it may run inside service_cancel. May be NULL. */
+    void (*dropped)(void *ctx);
 };
 
 struct service_reply {
-    struct page *body;        /* owned by the receiver once it sets this to NULL, else freed after the callback */
-    struct str request_id;    /* x-amzn-RequestId, or empty; borrowed for the callback */
-    int64_t server_time_ms;   /* from the Date header; 0 when absent */
+    struct page
+        *body; /* owned by the receiver once it sets this to NULL, else freed after the callback */
+    struct str request_id;  /* x-amzn-RequestId, or empty; borrowed for the callback */
+    int64_t server_time_ms; /* from the Date header; 0 when absent */
 };
 
-/* Exactly one of err and reply is not NULL. The error's text ends with the request id when there is one. */
+/* Exactly one of err and reply is not NULL, but for ERR_AWS_CONDITION: there reply->body is the error's body too,
+ * which may hold the item that stood in the way. The error's text ends with the request id when there is one. */
 typedef void service_done(void *ctx, const struct err *err, struct service_reply *reply);
 
 struct service_ops {
