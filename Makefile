@@ -11,14 +11,13 @@ demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves th
 	KEEP='$(KEEP)' scripts/demo
 
 test: ## all tests; the last line is their count
-	scripts/setup test
 	scripts/test
 
-unit asan tsan: ## unit tests: optimised, with ASan and UBSan, with TSan
-	scripts/test $@
+unit: ## unit tests, optimised and with ASan and UBSan
+	scripts/test unit
 
-valgrind: ## unit tests under valgrind
-	scripts/test valgrind
+asan tsan valgrind: ## unit tests with ASan and UBSan; with TSan; under valgrind
+	scripts/test $@
 
 lint: ## formatting, clang-tidy, layers, shell scripts
 	scripts/lint
