@@ -18,11 +18,11 @@ struct buf {
 
 /* Limits of the buffers that this program builds, in one place. */
 enum {
-    BUF_MAX_REQUEST = 64 * 1024,        /* an AWS request body, a log line, a lease item */
-    BUF_MAX_CONFIG = 1024 * 1024,       /* a configuration file */
-    BUF_MAX_PAGE = 32 * 1024 * 1024,    /* a GetRecords response (design: promise 6) */
-    BUF_MAX_REPLY = 8 * 1024 * 1024,    /* any other AWS response */
-    BUF_MAX_COMMAND = 64 * 1024,        /* a Pulsar command without payload */
+    BUF_MAX_REQUEST = 64 * 1024,     /* an AWS request body, a log line, a lease item */
+    BUF_MAX_CONFIG = 1024 * 1024,    /* a configuration file */
+    BUF_MAX_PAGE = 32 * 1024 * 1024, /* a GetRecords response (design: promise 6) */
+    BUF_MAX_REPLY = 8 * 1024 * 1024, /* any other AWS response */
+    BUF_MAX_COMMAND = 64 * 1024,     /* a Pulsar command without payload */
 };
 
 /* Allocates nothing. */

@@ -36,7 +36,7 @@ void page_pool_free(struct page_pool *pool) {
 }
 
 size_t page_pool_bytes(const struct page_pool *pool) {
-    return pool->total_bytes;
+    return pool->total_bytes - pool->free_bytes;
 }
 
 struct page *page_take(struct page_pool *pool) {

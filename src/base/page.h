@@ -23,7 +23,7 @@ enum { PAGE_PADDING = 64 };
 struct page_pool *page_pool_new(size_t keep_bytes);
 /* Every page must have been returned. NULL is fine. */
 void page_pool_free(struct page_pool *pool);
-/* Bytes of all pages that exist now, in use and free: for the memory budget. */
+/* Bytes of the pages that are in use now, without free ones: for the memory budget. */
 size_t page_pool_bytes(const struct page_pool *pool);
 
 /* An empty page; the caller owns it. NULL when out of memory. */

@@ -21,7 +21,7 @@ struct sink_property {
 
 /* Borrowed for sink_put; its bytes are copied once, into the sink's open batch. */
 struct sink_message {
-    struct str key;    /* ptr NULL: no key */
+    struct str key;     /* ptr NULL: no key */
     bool key_is_base64; /* the key is base64 of a binary key */
     int64_t event_time_ms;
     struct sink_property properties[SINK_MESSAGE_PROPERTIES];
@@ -48,9 +48,9 @@ struct sink_events {
 };
 
 struct sink_stats {
-    uint64_t messages;  /* taken */
-    uint64_t bytes;     /* of their values */
-    uint64_t in_flight; /* taken and not acknowledged */
+    uint64_t messages;        /* taken */
+    uint64_t bytes;           /* of their values */
+    uint64_t in_flight;       /* taken and not acknowledged */
     uint64_t in_flight_bytes; /* memory that they hold */
     uint64_t reconnects;
 };

@@ -1,0 +1,840 @@
+#include "source/coordinator.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+enum {
+    LIST_EVERY_MS = 60 * 1000,
+    ENABLING_MS = 1000,
+    CHILD_TRIES = 10,
+    CHILD_FIRST_MS = 100,
+    CHILD_MAX_MS = 1000,
+    CLAIMS_AT_ONCE = 32,
+    EPSILON_MS = 25,        /* KCL's */
+    STOP_CLAIMS_MS = 3000,  /* at a stop, for the claims under way */
+    LATEST_SLACK_MS = 1000, /* creation times are floored to the second */
+};
+
+struct coordinator {
+    const struct source_common *common;
+    struct service *streams;
+    struct lease_table *leases;
+    struct coordinator_events events;
+    void *ctx;
+    struct shard_graph *graph;
+
+    /* DescribeStream */
+    struct service_call *call;
+    struct lane_timer describe_timer;
+    uint64_t describe_due_ns; /* pacing */
+    struct backoff backoff;
+    bool listing; /* a full listing is wanted or under way */
+    bool listing_began;
+    char *list_from; /* the next page's ExclusiveStartShardId */
+    bool described;  /* told */
+    enum stream_status status;
+    struct aws_linked_list ended; /* shards whose children are searched */
+    struct shard *searching;      /* the one whose call is under way */
+
+    /* leases */
+    bool first_scan_done;
+    bool scanning;
+    bool first_start; /* the first scan saw no lease of this stream */
+    uint32_t scan;    /* number of the newest scan */
+    int64_t start_ms; /* d2pStart for new roots; 0: none */
+    int64_t server_time_ms;
+    struct shard_missing *missing; /* leases being created, in order */
+    size_t missing_count;
+    size_t missing_next;
+    uint32_t claims; /* under way */
+    struct lane_timer scan_timer;
+    struct lane_timer list_timer;
+    struct lane_timer create_timer;
+
+    bool list_after_end; /* a shard has ended since the last full listing began */
+    bool stopping;
+    bool told_stopped;
+    struct lane_timer stop_timer;
+};
+
+static void pump(void *ctx);
+static void claim_all(struct coordinator *coordinator);
+static void create_missing(struct coordinator *coordinator);
+static void scan(void *ctx);
+
+static const struct source_options *options_of(const struct coordinator *coordinator) {
+    return &coordinator->common->options;
+}
+
+static uint64_t now_ns(const struct coordinator *coordinator) {
+    return lane_now_ns(coordinator->common->lane);
+}
+
+static void fail(struct coordinator *coordinator, const struct err *err) {
+    if (!coordinator->stopping) {
+        coordinator->events.failed(coordinator->ctx, err);
+    }
+}
+
+static void fail_memory(struct coordinator *coordinator) {
+    struct err err;
+    err_set(&err, ERR_NOMEM, "no memory for the shards of the stream");
+    fail(coordinator, &err);
+}
+
+/* ---- shards ---- */
+
+static void on_tip(void *ctx);
+static void on_ended(void *ctx);
+static void on_closed(void *ctx);
+
+/* The node's shard, made at first sight. NULL when out of memory (then the source stops). */
+static struct shard *shard_of(struct coordinator *coordinator, struct shard_node *node) {
+    struct shard *shard = node->user;
+    if (shard == NULL) {
+        shard = calloc(1, sizeof *shard);
+        if (shard == NULL) {
+            fail_memory(coordinator);
+            return NULL;
+        }
+        shard->coordinator = coordinator;
+        shard->node = node;
+        shard->tip_message.fn = on_tip;
+        shard->ended_message.fn = on_ended;
+        shard->closed_message.fn = on_closed;
+        node->user = shard;
+    }
+    return shard;
+}
+
+/* A node that a lane or a request refers to must outlive a listing without it. */
+static void set_state(struct shard *shard, enum shard_state state) {
+    shard->state = state;
+    shard->node->pinned = state == SHARD_CLAIMING || state == SHARD_OPEN || state == SHARD_ENDED;
+}
+
+static bool has_lease(void *ctx, const struct shard_node *node) {
+    (void)ctx;
+    const struct shard *shard = node->user;
+    return shard != NULL && shard->has_lease;
+}
+
+/* A parent that has a lease must be at its end. */
+static bool is_ready(const struct shard *shard) {
+    const struct shard_node *parent = shard->node->parent;
+    const struct shard *above = parent != NULL ? parent->user : NULL;
+    return above == NULL || !above->has_lease || above->state == SHARD_FINISHED;
+}
+
+static bool is_mine(const struct coordinator *coordinator, const struct lease *lease) {
+    return str_equal(str_of(lease->owner), options_of(coordinator)->worker_id);
+}
+
+/* ---- caught up? ---- */
+
+static bool shard_caught_up(const struct coordinator *coordinator, const struct shard *shard) {
+    if (!shard->has_lease || shard->state == SHARD_FINISHED) {
+        return true;
+    }
+    if (shard->state == SHARD_OPEN) {
+        return shard->reached_tip;
+    }
+    return shard->state == SHARD_IDLE && !is_mine(coordinator, &shard->lease) && shard->other_alive;
+}
+
+static void check_caught_up(struct coordinator *coordinator) {
+    if (!options_of(coordinator)->until_caught_up || coordinator->stopping ||
+        !coordinator->first_scan_done || coordinator->missing != NULL || coordinator->claims > 0 ||
+        coordinator->listing || !aws_linked_list_empty(&coordinator->ended) ||
+        coordinator->searching != NULL) {
+        return;
+    }
+    size_t count = 0;
+    uint64_t others = 0;
+    struct err err;
+    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    for (size_t i = 0; i < count; i++) {
+        const struct shard *shard = nodes[i]->user;
+        if (shard == NULL) {
+            continue;
+        }
+        if (!shard_caught_up(coordinator, shard)) {
+            return;
+        }
+        others += shard->has_lease && shard->state == SHARD_IDLE ? 1 : 0;
+    }
+    if (coordinator->list_after_end) {
+        coordinator->listing = true;
+        pump(coordinator);
+        return;
+    }
+    LOG_INFO("source", "caught-up", LOG_U64("shards_of_other_workers", others));
+    coordinator->events.caught_up(coordinator->ctx);
+}
+
+/* ---- claiming ---- */
+
+static void open_shard(struct coordinator *coordinator, struct shard *shard) {
+    set_state(shard, SHARD_OPEN);
+    shard->reached_tip = false;
+    coordinator->events.open_shard(coordinator->ctx, shard);
+}
+
+static void tell_stopped(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    if (!coordinator->told_stopped) {
+        coordinator->told_stopped = true;
+        lane_timer_cancel(&coordinator->stop_timer);
+        coordinator->events.stopped(coordinator->ctx);
+    }
+}
+
+static void check_stopped(struct coordinator *coordinator) {
+    if (coordinator->stopping && coordinator->claims == 0) {
+        tell_stopped(coordinator);
+    }
+}
+
+static void unclaimed(void *ctx, const struct err *err) {
+    struct shard *shard = ctx;
+    struct coordinator *coordinator = shard->coordinator;
+    if (err != NULL) {
+        LOG_WARN("lease", "not-released", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
+    }
+    set_state(shard, SHARD_IDLE);
+    coordinator->claims--;
+    check_stopped(coordinator);
+}
+
+static void claimed(void *ctx, const struct err *err) {
+    struct shard *shard = ctx;
+    struct coordinator *coordinator = shard->coordinator;
+    if (err == NULL && coordinator->stopping) {
+        lease_table_change(coordinator->leases, LEASE_RELEASE, &shard->lease, NULL, unclaimed,
+                           shard);
+        return;
+    }
+    coordinator->claims--;
+    if (err == NULL) {
+        LOG_INFO("lease", "taken", LOG_TEXT("shard", shard->node->id),
+                 LOG_U64("counter", shard->lease.counter));
+        open_shard(coordinator, shard);
+        claim_all(coordinator);
+        return;
+    }
+    set_state(shard, SHARD_IDLE);
+    shard->counter_seen_ns = now_ns(coordinator);
+    if (err->code == ERR_LEASE_LOST) {
+        LOG_INFO("lease", "not-taken", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
+        shard->has_lease = shard->lease.key[0] != '\0';
+    } else if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+        fail(coordinator, err);
+    } else {
+        LOG_WARN("lease", "take-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
+        shard->counter_seen_ns = 0; /* nobody's fault: again at the next scan */
+    }
+    check_stopped(coordinator);
+    check_caught_up(coordinator);
+}
+
+static bool may_claim(const struct coordinator *coordinator, const struct shard *shard) {
+    if (shard->state != SHARD_IDLE || !shard->has_lease || !is_ready(shard)) {
+        return false;
+    }
+    uint64_t still_ns = now_ns(coordinator) - shard->counter_seen_ns;
+    return shard->lease.owner[0] == '\0' || is_mine(coordinator, &shard->lease) ||
+           shard->counter_seen_ns == 0 ||
+           still_ns > options_of(coordinator)->failover_ms * UINT64_C(1000000);
+}
+
+static void claim_all(struct coordinator *coordinator) {
+    if (coordinator->stopping) {
+        return;
+    }
+    size_t count = 0;
+    struct err err = ERR_NONE;
+    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    if (err_is_set(&err)) {
+        fail(coordinator, &err);
+        return;
+    }
+    for (size_t i = 0; i < count && coordinator->claims < CLAIMS_AT_ONCE; i++) {
+        struct shard *shard = nodes[i]->user;
+        if (shard == NULL || !may_claim(coordinator, shard)) {
+            continue;
+        }
+        if (coordinator->leases == NULL) {
+            open_shard(coordinator, shard);
+            continue;
+        }
+        set_state(shard, SHARD_CLAIMING);
+        shard->claimed_ns = now_ns(coordinator);
+        coordinator->claims++;
+        lease_table_change(coordinator->leases, LEASE_TAKE, &shard->lease, NULL, claimed, shard);
+    }
+    check_caught_up(coordinator);
+}
+
+/* ---- scanning the lease table ---- */
+
+static void saw_lease(void *ctx, const struct lease *lease) {
+    struct coordinator *coordinator = ctx;
+    bool ours = str_equal(str_of(lease->stream), options_of(coordinator)->stream_arn);
+    struct shard_node *node = shard_graph_find(coordinator->graph, str_of(lease->key));
+    if (node != NULL || ours) {
+        coordinator->first_start = false;
+        if (lease->start_ms > coordinator->start_ms) {
+            coordinator->start_ms = lease->start_ms;
+        }
+    }
+    if (node == NULL) {
+        LOG_DEBUG("lease", "of-unlisted-shard", LOG_TEXT("shard", lease->key));
+        return;
+    }
+    struct shard *shard = shard_of(coordinator, node);
+    if (shard == NULL) {
+        return;
+    }
+    shard->scan = coordinator->scan;
+    if (shard->state == SHARD_OPEN || shard->state == SHARD_ENDED ||
+        shard->state == SHARD_CLAIMING) {
+        return; /* the lane that writes it knows better */
+    }
+    if (!shard->has_lease) {
+        shard->counter_seen_ns = now_ns(coordinator);
+    } else if (shard->lease.counter != lease->counter) {
+        shard->counter_seen_ns = now_ns(coordinator);
+        shard->other_alive = true;
+    }
+    shard->has_lease = true;
+    shard->lease = *lease;
+    set_state(shard, lease->checkpoint.kind == POSITION_SHARD_END ? SHARD_FINISHED : SHARD_IDLE);
+}
+
+/* Leases that the newest scan did not see were deleted. */
+static bool forget_unseen(struct coordinator *coordinator) {
+    bool others = false;
+    size_t count = 0;
+    struct err err = ERR_NONE;
+    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = nodes[i]->user;
+        if (shard == NULL || !shard->has_lease) {
+            continue;
+        }
+        bool idle = shard->state == SHARD_IDLE || shard->state == SHARD_FINISHED;
+        if (idle && shard->scan != coordinator->scan) {
+            LOG_WARN("lease", "vanished", LOG_TEXT("shard", shard->node->id));
+            shard->has_lease = false;
+            set_state(shard, SHARD_IDLE);
+        }
+        others = others || shard->state == SHARD_IDLE;
+    }
+    return others;
+}
+
+static void scanned(void *ctx, const struct err *err) {
+    struct coordinator *coordinator = ctx;
+    coordinator->scanning = false;
+    if (coordinator->stopping) {
+        return;
+    }
+    uint64_t again_ms = options_of(coordinator)->failover_ms + EPSILON_MS;
+    if (err != NULL) {
+        if (!coordinator->first_scan_done || err->class == ERR_CLASS_FATAL) {
+            fail(coordinator, err);
+            return;
+        }
+        LOG_WARN("lease", "scan-failed", LOG_ERR(err));
+        lane_timer_set_ms(&coordinator->scan_timer, again_ms);
+        return;
+    }
+    bool others = forget_unseen(coordinator);
+    lane_timer_set_ms(&coordinator->scan_timer, others ? again_ms : 2 * again_ms);
+    if (!coordinator->first_scan_done) {
+        coordinator->first_scan_done = true;
+        if (coordinator->first_start && options_of(coordinator)->initial == POSITION_LATEST) {
+            coordinator->start_ms = coordinator->server_time_ms - LATEST_SLACK_MS;
+        }
+        create_missing(coordinator);
+    }
+    claim_all(coordinator);
+}
+
+static void scan(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    if (coordinator->scanning || coordinator->stopping) {
+        return;
+    }
+    coordinator->scanning = true;
+    coordinator->scan++;
+    lease_table_scan(coordinator->leases, saw_lease, scanned, coordinator);
+}
+
+static void table_ready(void *ctx, const struct err *err) {
+    struct coordinator *coordinator = ctx;
+    if (coordinator->stopping) {
+        return;
+    }
+    if (err != NULL) {
+        fail(coordinator, err);
+        return;
+    }
+    scan(coordinator);
+}
+
+/* ---- creating leases ---- */
+
+static bool new_lease(struct coordinator *coordinator, struct shard *shard, enum position_kind at) {
+    shard->lease = (struct lease){.checkpoint = {.kind = at}};
+    const struct shard_node *parent = shard->node->parent;
+    bool fits = str_copy(str_of(shard->node->id), shard->lease.key, sizeof shard->lease.key) &&
+                str_copy(options_of(coordinator)->stream_arn, shard->lease.stream,
+                         sizeof shard->lease.stream) &&
+                (parent == NULL ||
+                 str_copy(str_of(parent->id), shard->lease.parent, sizeof shard->lease.parent));
+    if (!fits) {
+        struct err err;
+        err_set(&err, ERR_STREAM, "shard id or stream ARN too long for a lease: %s",
+                shard->node->id);
+        fail(coordinator, &err);
+        return false;
+    }
+    return true;
+}
+
+static void made(struct shard *shard) {
+    shard->has_lease = true;
+    set_state(shard, SHARD_IDLE);
+    shard->counter_seen_ns = 0;
+    LOG_INFO("lease", "created", LOG_TEXT("shard", shard->node->id));
+}
+
+static void create_next(void *ctx);
+
+static void created(void *ctx, const struct err *err) {
+    struct coordinator *coordinator = ctx;
+    if (coordinator->stopping) {
+        return;
+    }
+    struct shard *shard = coordinator->missing[coordinator->missing_next].node->user;
+    if (err == NULL) {
+        backoff_reset(&coordinator->backoff);
+        made(shard);
+        coordinator->missing_next++;
+        create_next(coordinator);
+        return;
+    }
+    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+        fail(coordinator, err);
+        return;
+    }
+    LOG_WARN("lease", "create-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
+    set_state(shard, SHARD_IDLE);
+    lane_timer_set_ms(&coordinator->create_timer,
+                      backoff_next_ms(&coordinator->backoff, &coordinator->common->lane->rng));
+}
+
+static void create_done(struct coordinator *coordinator) {
+    free(coordinator->missing);
+    coordinator->missing = NULL;
+    claim_all(coordinator);
+    pump(coordinator);
+}
+
+static void create_next(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    while (coordinator->missing_next < coordinator->missing_count) {
+        const struct shard_missing *entry = &coordinator->missing[coordinator->missing_next];
+        struct shard *shard = shard_of(coordinator, entry->node);
+        if (shard == NULL || !new_lease(coordinator, shard, entry->at)) {
+            return;
+        }
+        bool root = entry->node->parent == NULL || entry->at == POSITION_LATEST;
+        shard->lease.start_ms = root ? coordinator->start_ms : 0;
+        if (coordinator->leases != NULL) {
+            set_state(shard, SHARD_CLAIMING);
+            lease_table_create(coordinator->leases, &shard->lease, created, coordinator);
+            return;
+        }
+        made(shard);
+        coordinator->missing_next++;
+    }
+    create_done(coordinator);
+}
+
+static void create_missing(struct coordinator *coordinator) {
+    if (coordinator->missing != NULL) {
+        return; /* the ones under way first; the next listing finds the rest */
+    }
+    enum position_kind initial =
+        coordinator->first_start ? options_of(coordinator)->initial : POSITION_TRIM_HORIZON;
+    struct err err = ERR_NONE;
+    coordinator->missing_next = 0;
+    if (!shard_graph_missing(coordinator->graph, initial, has_lease, coordinator,
+                             &coordinator->missing, &coordinator->missing_count, &err)) {
+        fail(coordinator, &err);
+        return;
+    }
+    coordinator->first_start = false;
+    create_next(coordinator);
+}
+
+/* ---- children of a shard that has ended ---- */
+
+static void create_children(struct shard *shard);
+
+static void child_created(void *ctx, const struct err *err) {
+    struct shard *child = ctx;
+    struct coordinator *coordinator = child->coordinator;
+    if (coordinator->stopping) {
+        return;
+    }
+    struct shard *parent = child->node->parent->user;
+    if (err == NULL) {
+        made(child);
+        create_children(parent);
+        return;
+    }
+    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+        fail(coordinator, err);
+        return;
+    }
+    LOG_WARN("lease", "create-failed", LOG_TEXT("shard", child->node->id), LOG_ERR(err));
+    set_state(child, SHARD_IDLE);
+    parent->child_due_ns = now_ns(coordinator) + UINT64_C(1000000) * CHILD_MAX_MS;
+    aws_linked_list_push_back(&coordinator->ended, &parent->ended_node);
+    pump(coordinator);
+}
+
+/* Makes the next missing lease of a child; with none missing, lets the parent write its SHARD_END. */
+static void create_children(struct shard *shard) {
+    struct coordinator *coordinator = shard->coordinator;
+    for (struct shard_node *node = shard->node->first_child; node != NULL;
+         node = node->next_sibling) {
+        struct shard *child = shard_of(coordinator, node);
+        if (child == NULL) {
+            return;
+        }
+        if (child->has_lease) {
+            continue;
+        }
+        if (!new_lease(coordinator, child, POSITION_TRIM_HORIZON)) {
+            return;
+        }
+        if (coordinator->leases == NULL) {
+            made(child);
+            continue;
+        }
+        set_state(child, SHARD_CLAIMING);
+        lease_table_create(coordinator->leases, &child->lease, child_created, child);
+        return;
+    }
+    coordinator->events.finish_shard(coordinator->ctx, shard);
+}
+
+static void children_got(void *ctx, const struct err *err,
+                         const struct stream_description *description) {
+    struct coordinator *coordinator = ctx;
+    struct shard *shard = coordinator->searching;
+    coordinator->call = NULL;
+    coordinator->searching = NULL;
+    bool found = false;
+    bool may_come = true;
+    if (err != NULL) {
+        LOG_WARN("stream", "children-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
+        may_come = err->class != ERR_CLASS_LOST && err->class != ERR_CLASS_FATAL;
+    } else {
+        may_come = description->status == STREAM_STATUS_ENABLED;
+        for (size_t i = 0; i < description->shard_count; i++) {
+            const struct stream_shard *child = &description->shards[i];
+            /* Some servers ignore the filter and list everything. */
+            if (child->parent_id != NULL && strcmp(child->parent_id, shard->node->id) == 0) {
+                struct err broken = ERR_NONE;
+                if (shard_graph_add_one(coordinator->graph, child, &broken) == NULL) {
+                    fail(coordinator, &broken);
+                    return;
+                }
+                found = true;
+            }
+        }
+    }
+    if (found || !may_come) {
+        create_children(shard);
+    } else if (++shard->child_tries < CHILD_TRIES) {
+        uint64_t delay_ms = (uint64_t)CHILD_FIRST_MS << shard->child_tries;
+        delay_ms = delay_ms < CHILD_MAX_MS ? delay_ms : CHILD_MAX_MS;
+        shard->child_due_ns = now_ns(coordinator) + delay_ms * UINT64_C(1000000);
+        aws_linked_list_push_back(&coordinator->ended, &shard->ended_node);
+    } else {
+        LOG_WARN("stream", "no-children", LOG_TEXT("shard", shard->node->id));
+        coordinator->listing = true; /* the safety net finds them by their parent's lease */
+        create_children(shard);
+    }
+    pump(coordinator);
+}
+
+/* ---- full listing ---- */
+
+static void node_dropped(void *ctx, struct shard_node *node) {
+    (void)ctx;
+    free(node->user);
+    node->user = NULL;
+}
+
+static void listing_done(struct coordinator *coordinator) {
+    coordinator->listing = false;
+    coordinator->listing_began = false;
+    shard_graph_end(coordinator->graph, node_dropped, coordinator);
+    lane_timer_set_ms(&coordinator->list_timer, LIST_EVERY_MS);
+    LOG_DEBUG("stream", "listed", LOG_U64("shards", shard_graph_count(coordinator->graph)));
+    if (coordinator->first_scan_done) {
+        create_missing(coordinator);
+    } else if (coordinator->leases == NULL) {
+        coordinator->first_scan_done = true;
+        create_missing(coordinator);
+    } else {
+        lease_table_ensure(coordinator->leases, table_ready, coordinator);
+    }
+}
+
+static void list_failed(struct coordinator *coordinator, const struct err *err) {
+    bool first = !coordinator->described;
+    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED ||
+        (first && err->class != ERR_CLASS_THROTTLE)) {
+        struct err copy = *err;
+        if (err->code == ERR_AWS_NOT_FOUND) {
+            err_set(&copy, ERR_STREAM,
+                    "stream %.*s does not exist: check awsDynamodbStreamArn (a stream that was "
+                    "disabled and enabled again has a new ARN) (%s)",
+                    STR_FMT(options_of(coordinator)->stream_arn), err->text);
+        }
+        fail(coordinator, &copy);
+        return;
+    }
+    LOG_WARN("stream", "list-failed", LOG_ERR(err));
+    uint64_t delay_ms =
+        backoff_next_ms(&coordinator->backoff, &coordinator->common->lane->rng) + 200;
+    coordinator->describe_due_ns = now_ns(coordinator) + delay_ms * UINT64_C(1000000);
+    pump(coordinator);
+}
+
+static void list_got(void *ctx, const struct err *err,
+                     const struct stream_description *description) {
+    struct coordinator *coordinator = ctx;
+    coordinator->call = NULL;
+    if (err != NULL) {
+        list_failed(coordinator, err);
+        return;
+    }
+    backoff_reset(&coordinator->backoff);
+    coordinator->status = description->status;
+    if (description->server_time_ms > 0) {
+        coordinator->server_time_ms = description->server_time_ms;
+    } else {
+        coordinator->server_time_ms = lane_wall_ms(coordinator->common->lane);
+    }
+    if (!coordinator->described) {
+        if (description->status == STREAM_STATUS_ENABLING) {
+            LOG_INFO("stream", "enabling");
+            coordinator->describe_due_ns = now_ns(coordinator) + UINT64_C(1000000) * ENABLING_MS;
+            pump(coordinator);
+            return;
+        }
+        coordinator->described = true;
+        coordinator->events.described(coordinator->ctx, description);
+    }
+    struct err broken = ERR_NONE;
+    if (!shard_graph_add(coordinator->graph, description->shards, description->shard_count,
+                         &broken)) {
+        fail(coordinator, &broken);
+        return;
+    }
+    const char *next = description->last_evaluated_shard_id;
+    bool repeats =
+        next != NULL && coordinator->list_from != NULL && strcmp(next, coordinator->list_from) == 0;
+    free(coordinator->list_from);
+    coordinator->list_from = NULL;
+    if (next == NULL || repeats) {
+        listing_done(coordinator);
+    } else {
+        coordinator->list_from = str_dup(str_of(next));
+        if (coordinator->list_from == NULL) {
+            fail_memory(coordinator);
+            return;
+        }
+    }
+    pump(coordinator);
+}
+
+/* ---- one call at a time ---- */
+
+static struct shard *due_shard(struct coordinator *coordinator) {
+    uint64_t now = now_ns(coordinator);
+    for (struct aws_linked_list_node *node = aws_linked_list_begin(&coordinator->ended);
+         node != aws_linked_list_end(&coordinator->ended); node = aws_linked_list_next(node)) {
+        struct shard *shard = AWS_CONTAINER_OF(node, struct shard, ended_node);
+        if (shard->child_due_ns <= now) {
+            aws_linked_list_remove(node);
+            return shard;
+        }
+    }
+    return NULL;
+}
+
+static void pump(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    bool searching = !aws_linked_list_empty(&coordinator->ended);
+    /* Leases being created refer to nodes: no new listing until they are done. */
+    bool wants_list = coordinator->listing && coordinator->missing == NULL;
+    if (coordinator->call != NULL || coordinator->stopping || (!searching && !wants_list)) {
+        return;
+    }
+    uint64_t now = now_ns(coordinator);
+    if (now < coordinator->describe_due_ns) {
+        lane_timer_set_at_ns(&coordinator->describe_timer, coordinator->describe_due_ns);
+        return;
+    }
+    struct shard *shard = due_shard(coordinator);
+    if (shard == NULL && !wants_list) {
+        lane_timer_set_ms(&coordinator->describe_timer, CHILD_FIRST_MS / 2);
+        return;
+    }
+    coordinator->describe_due_ns =
+        now + UINT64_C(1000000000) / options_of(coordinator)->describe_rate;
+    struct str arn = options_of(coordinator)->stream_arn;
+    if (shard != NULL) {
+        coordinator->searching = shard;
+        coordinator->call = streams_describe(coordinator->streams, arn, STR_NONE,
+                                             str_of(shard->node->id), children_got, coordinator);
+    } else {
+        if (!coordinator->listing_began) {
+            coordinator->listing_began = true;
+            coordinator->list_after_end = false;
+            shard_graph_begin(coordinator->graph);
+        }
+        coordinator->call =
+            streams_describe(coordinator->streams, arn, str_of(coordinator->list_from), STR_NONE,
+                             list_got, coordinator);
+    }
+    if (coordinator->call == NULL) {
+        fail_memory(coordinator);
+    }
+}
+
+static void list_again(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    coordinator->listing = true;
+    pump(coordinator);
+}
+
+/* ---- what the lanes tell ---- */
+
+static void on_tip(void *ctx) {
+    struct shard *shard = ctx;
+    shard->reached_tip = true;
+    check_caught_up(shard->coordinator);
+}
+
+static void on_ended(void *ctx) {
+    struct shard *shard = ctx;
+    struct coordinator *coordinator = shard->coordinator;
+    coordinator->list_after_end = true;
+    if (coordinator->stopping) {
+        return; /* the stop releases it; its end is found again at the next start */
+    }
+    set_state(shard, SHARD_ENDED);
+    shard->child_tries = 0;
+    shard->child_due_ns = 0;
+    aws_linked_list_push_back(&coordinator->ended, &shard->ended_node);
+    pump(coordinator);
+}
+
+static void on_closed(void *ctx) {
+    struct shard *shard = ctx;
+    struct coordinator *coordinator = shard->coordinator;
+    set_state(shard, SHARD_IDLE);
+    shard->counter_seen_ns = now_ns(coordinator);
+    shard->other_alive = false;
+    if (shard->result == SHARD_RESULT_FINISHED) {
+        set_state(shard, SHARD_FINISHED);
+        shard->lease.checkpoint = (struct position){.kind = POSITION_SHARD_END};
+        LOG_INFO("shard", "finished", LOG_TEXT("shard", shard->node->id));
+    } else if (shard->result == SHARD_RESULT_LOST && coordinator->leases != NULL &&
+               !coordinator->stopping) {
+        lane_timer_set_ms(&coordinator->scan_timer,
+                          options_of(coordinator)->failover_ms + EPSILON_MS);
+    }
+    coordinator->events.closed_shard(coordinator->ctx, shard);
+    claim_all(coordinator);
+}
+
+/* ---- life ---- */
+
+struct coordinator *coordinator_new(const struct source_common *common, struct service *streams,
+                                    struct lease_table *leases,
+                                    const struct coordinator_events *events, void *ctx) {
+    struct coordinator *coordinator = calloc(1, sizeof *coordinator);
+    if (coordinator == NULL) {
+        return NULL;
+    }
+    coordinator->graph = shard_graph_new();
+    if (coordinator->graph == NULL) {
+        free(coordinator);
+        return NULL;
+    }
+    coordinator->common = common;
+    coordinator->streams = streams;
+    coordinator->leases = leases;
+    coordinator->events = *events;
+    coordinator->ctx = ctx;
+    coordinator->first_start = true;
+    coordinator->backoff = backoff_make(200, 10000);
+    aws_linked_list_init(&coordinator->ended);
+    struct lane *lane = common->lane;
+    lane_timer_init(&coordinator->describe_timer, lane, pump, coordinator);
+    lane_timer_init(&coordinator->scan_timer, lane, scan, coordinator);
+    lane_timer_init(&coordinator->list_timer, lane, list_again, coordinator);
+    lane_timer_init(&coordinator->create_timer, lane, create_next, coordinator);
+    lane_timer_init(&coordinator->stop_timer, lane, tell_stopped, coordinator);
+    return coordinator;
+}
+
+void coordinator_start(struct coordinator *coordinator) {
+    list_again(coordinator);
+}
+
+void coordinator_stop(struct coordinator *coordinator) {
+    if (coordinator->stopping) {
+        return;
+    }
+    coordinator->stopping = true;
+    service_cancel(coordinator->streams, coordinator->call);
+    coordinator->call = NULL;
+    lane_timer_cancel(&coordinator->describe_timer);
+    lane_timer_cancel(&coordinator->scan_timer);
+    lane_timer_cancel(&coordinator->list_timer);
+    lane_timer_cancel(&coordinator->create_timer);
+    lane_timer_set_ms(&coordinator->stop_timer, coordinator->claims > 0 ? STOP_CLAIMS_MS : 0);
+}
+
+static void free_all_shards(struct coordinator *coordinator) {
+    size_t count = 0;
+    struct err err;
+    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    for (size_t i = 0; i < count; i++) {
+        node_dropped(coordinator, nodes[i]);
+    }
+}
+
+void coordinator_free(struct coordinator *coordinator) {
+    if (coordinator == NULL) {
+        return;
+    }
+    free_all_shards(coordinator);
+    shard_graph_free(coordinator->graph);
+    free(coordinator->missing);
+    free(coordinator->list_from);
+    free(coordinator);
+}

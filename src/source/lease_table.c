@@ -1,0 +1,420 @@
+#include "source/lease_table.h"
+
+#include "base/log.h"
+
+#include <aws/common/json.h>
+
+#include <stdlib.h>
+
+enum {
+    CREATE_POLL_MS = 250,
+    CREATE_DEADLINE_MS = 600 * 1000, /* as long as KCL waits */
+};
+
+/* One operation under way. */
+struct op {
+    struct lease_table *table;
+    struct op *next;
+    struct op *previous;
+    struct service_call *call;
+    struct lane_timer
+        timer; /* the next poll, or a failure that must not be reported inside the call */
+    lease_table_done *done;
+    void *ctx;
+    struct err err;
+
+    void (*each)(void *ctx, const struct lease *lease); /* scan */
+    struct buf start_key;                               /* scan: LastEvaluatedKey as JSON */
+    struct lease *lease;                                /* change */
+    struct lease wanted; /* change: the item if the write was applied */
+    uint64_t give_up_ms; /* ensure */
+};
+
+struct lease_table {
+    struct service *service;
+    char *name;
+    char *worker_id;
+    enum table_billing billing;
+    struct op *ops;
+    struct lease_write write; /* texts of the request being built */
+};
+
+struct lease_table *lease_table_new(const struct lease_table_options *options) {
+    struct lease_table *table = calloc(1, sizeof *table);
+    if (table == NULL) {
+        return NULL;
+    }
+    table->service = options->service;
+    table->billing = options->billing;
+    lease_write_init(&table->write);
+    table->name = str_dup(options->name);
+    table->worker_id = str_dup(options->worker_id);
+    if (table->name == NULL || table->worker_id == NULL) {
+        lease_table_free(table);
+        return NULL;
+    }
+    return table;
+}
+
+static void op_free(struct op *op) {
+    if (op->previous != NULL) {
+        op->previous->next = op->next;
+    } else {
+        op->table->ops = op->next;
+    }
+    if (op->next != NULL) {
+        op->next->previous = op->previous;
+    }
+    lane_timer_cancel(&op->timer);
+    buf_done(&op->start_key);
+    free(op);
+}
+
+void lease_table_free(struct lease_table *table) {
+    if (table == NULL) {
+        return;
+    }
+    while (table->ops != NULL) {
+        service_cancel(table->service, table->ops->call);
+        op_free(table->ops);
+    }
+    lease_write_done(&table->write);
+    free(table->name);
+    free(table->worker_id);
+    free(table);
+}
+
+/* Frees the operation first: done may free the table. */
+static void op_finish(struct op *op, const struct err *err) {
+    lease_table_done *done = op->done;
+    void *ctx = op->ctx;
+    struct err copy = err != NULL ? *err : ERR_NONE;
+    if (err != NULL) {
+        err_context(&copy, "lease table %s", op->table->name);
+    }
+    op_free(op);
+    done(ctx, err != NULL ? &copy : NULL);
+}
+
+static void op_fail_later(void *ctx) {
+    struct op *op = ctx;
+    op_finish(op, &op->err);
+}
+
+static struct op *op_new(struct lease_table *table, lease_table_done *done, void *ctx) {
+    struct op *op = calloc(1, sizeof *op);
+    if (op == NULL) {
+        /* Without these few bytes nothing can even be reported on the lane. */
+        LOG_ERROR("lease", "out-of-memory");
+        abort();
+    }
+    op->table = table;
+    op->done = done;
+    op->ctx = ctx;
+    op->err = ERR_NONE;
+    buf_init(&op->start_key, BUF_MAX_REQUEST);
+    lane_timer_init(&op->timer, table->service->lane, op_fail_later, op);
+    op->next = table->ops;
+    if (table->ops != NULL) {
+        table->ops->previous = op;
+    }
+    table->ops = op;
+    return op;
+}
+
+/* After a call was started: when it could not be, fails the operation in a later turn of the loop. */
+static void op_started(struct op *op, struct service_call *call) {
+    op->call = call;
+    if (call == NULL) {
+        if (!err_is_set(&op->err)) {
+            err_set(&op->err, ERR_NOMEM, "no memory for a request");
+        }
+        lane_timer_init(&op->timer, op->table->service->lane, op_fail_later, op);
+        lane_timer_set_ms(&op->timer, 0);
+    }
+}
+
+static struct str name_of(const struct lease_table *table) {
+    return str_of(table->name);
+}
+
+static struct str json_text(const struct aws_json_value *object, const char *member) {
+    struct aws_json_value *value =
+        object == NULL ? NULL
+                       : aws_json_value_get_from_object(object, aws_byte_cursor_from_c_str(member));
+    struct aws_byte_cursor text;
+    if (value == NULL || aws_json_value_get_string(value, &text) != AWS_OP_SUCCESS) {
+        return STR_NONE;
+    }
+    return str_make((const char *)text.ptr, text.len);
+}
+
+/* ---- ensure: describe; create when missing; describe until ACTIVE ---- */
+
+static void ensure_describe(void *ctx);
+
+static void ensure_again(struct op *op) {
+    struct lane *lane = op->table->service->lane;
+    if (lane_now_ms(lane) > op->give_up_ms) {
+        struct err err;
+        err_set(&err, ERR_TIMEOUT, "not ACTIVE %d s after its creation", CREATE_DEADLINE_MS / 1000);
+        op_finish(op, &err);
+        return;
+    }
+    lane_timer_init(&op->timer, lane, ensure_describe, op);
+    lane_timer_set_ms(&op->timer, CREATE_POLL_MS);
+}
+
+static void ensure_created(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    (void)reply;
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err != NULL && err->code != ERR_AWS_IN_USE) { /* in use: somebody else has just made it */
+        op_finish(op, err);
+        return;
+    }
+    if (err == NULL) {
+        LOG_INFO("lease", "table-created", LOG_TEXT("table", op->table->name));
+    }
+    ensure_describe(op);
+}
+
+static void ensure_described(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err != NULL && err->code == ERR_AWS_NOT_FOUND) {
+        op_started(op, table_create(op->table->service, name_of(op->table), STR("leaseKey"),
+                                    op->table->billing, ensure_created, op));
+        return;
+    }
+    if (err != NULL) {
+        op_finish(op, err);
+        return;
+    }
+    struct str status = json_text(
+        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Table")), "TableStatus");
+    if (str_is(status, "ACTIVE") || str_is(status, "UPDATING")) {
+        op_finish(op, NULL);
+    } else {
+        ensure_again(op);
+    }
+}
+
+static void ensure_describe(void *ctx) {
+    struct op *op = ctx;
+    op_started(op, table_describe(op->table->service, name_of(op->table), ensure_described, op));
+}
+
+void lease_table_ensure(struct lease_table *table, lease_table_done *done, void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    op->give_up_ms = lane_now_ms(table->service->lane) + CREATE_DEADLINE_MS;
+    ensure_describe(op);
+}
+
+/* ---- scan ---- */
+
+static void scan_page(struct op *op);
+
+static int scan_item(size_t index, const struct aws_json_value *item, bool *ret_continue,
+                     void *ctx) {
+    (void)index;
+    struct op *op = ctx;
+    struct lease lease;
+    struct err err = ERR_NONE;
+    switch (lease_from_item(item, &lease, &err)) {
+    case LEASE_ITEM_OK:
+        op->each(op->ctx, &lease);
+        break;
+    case LEASE_ITEM_BROKEN:
+        LOG_WARN("lease", "item-broken", LOG_TEXT("table", op->table->name), LOG_ERR(&err));
+        break;
+    case LEASE_ITEM_OTHER:
+        break;
+    }
+    *ret_continue = true;
+    return AWS_OP_SUCCESS;
+}
+
+/* Keeps the LastEvaluatedKey as JSON text; false when there is none. */
+static bool scan_take_key(struct op *op, const struct aws_json_value *reply) {
+    struct aws_json_value *key =
+        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("LastEvaluatedKey"));
+    buf_reset(&op->start_key);
+    if (key == NULL || !aws_json_value_is_object(key)) {
+        return false;
+    }
+    struct aws_byte_buf text;
+    aws_byte_buf_init(&text, aws_default_allocator(), 256);
+    if (aws_byte_buf_append_json_string(key, &text) == AWS_OP_SUCCESS) {
+        buf_add(&op->start_key, text.buffer, text.len);
+    } else {
+        op->start_key.failed = true;
+    }
+    aws_byte_buf_clean_up(&text);
+    return true;
+}
+
+static void scan_got(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err != NULL) {
+        if (err->code == ERR_AWS_NOT_FOUND) {
+            struct err gone;
+            err_set(&gone, ERR_TABLE_GONE, "the table was deleted while running (%s)", err->text);
+            op_finish(op, &gone);
+            return;
+        }
+        op_finish(op, err);
+        return;
+    }
+    struct aws_json_value *items =
+        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Items"));
+    if (items != NULL && aws_json_value_is_array(items)) {
+        (void)aws_json_const_iterate_array(items, scan_item, op); /* scan_item never fails */
+    }
+    if (!scan_take_key(op, reply)) {
+        op_finish(op, NULL);
+        return;
+    }
+    if (op->start_key.failed) {
+        struct err broken;
+        err_set(&broken, ERR_AWS_REPLY, "Scan: LastEvaluatedKey could not be read");
+        op_finish(op, &broken);
+        return;
+    }
+    scan_page(op);
+}
+
+static void scan_page(struct op *op) {
+    struct str start = op->start_key.len > 0 ? buf_str(&op->start_key) : STR_NONE;
+    op_started(op, table_scan(op->table->service, name_of(op->table), start, scan_got, op));
+}
+
+void lease_table_scan(struct lease_table *table, void (*each)(void *ctx, const struct lease *lease),
+                      lease_table_done *done, void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    op->each = each;
+    scan_page(op);
+}
+
+/* ---- create ---- */
+
+static void created(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    (void)reply;
+    struct op *op = ctx;
+    op->call = NULL;
+    op_finish(op, err != NULL && err->code != ERR_AWS_CONDITION ? err : NULL);
+}
+
+void lease_table_create(struct lease_table *table, const struct lease *lease,
+                        lease_table_done *done, void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    struct service_call *call = NULL;
+    if (lease_write_create(&table->write, lease, &op->err)) {
+        call = table_put(table->service, name_of(table), table->write.key_json,
+                         &table->write.expression, created, op);
+    }
+    op_started(op, call);
+}
+
+/* ---- change ---- */
+
+/* The item differs from what was expected: was it our own write, whose reply was lost? */
+static void change_looked(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err != NULL) {
+        op_finish(op, err);
+        return;
+    }
+    struct lease now = {.key = ""};
+    struct err broken = ERR_NONE;
+    struct aws_json_value *item =
+        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Item"));
+    if (item != NULL && lease_from_item(item, &now, &broken) != LEASE_ITEM_OK) {
+        now.key[0] = '\0';
+    }
+    bool applied = now.key[0] != '\0' && now.counter == op->wanted.counter &&
+                   strcmp(now.owner, op->wanted.owner) == 0 &&
+                   position_compare(&now.checkpoint, &op->wanted.checkpoint) == 0;
+    *op->lease = now;
+    if (applied) {
+        op_finish(op, NULL);
+        return;
+    }
+    struct err lost;
+    if (now.key[0] == '\0') {
+        err_set(&lost, ERR_LEASE_LOST, "lease %s is gone", op->wanted.key);
+    } else {
+        err_set(&lost, ERR_LEASE_LOST, "lease %s was taken by %s (counter %llu)", now.key,
+                now.owner[0] != '\0' ? now.owner : "nobody", (unsigned long long)now.counter);
+    }
+    op_finish(op, &lost);
+}
+
+static void changed(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    (void)reply;
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err == NULL) {
+        *op->lease = op->wanted;
+        op_finish(op, NULL);
+        return;
+    }
+    if (err->code == ERR_AWS_NOT_FOUND) {
+        struct err gone;
+        err_set(&gone, ERR_TABLE_GONE, "the table was deleted while running (%s)", err->text);
+        op_finish(op, &gone);
+        return;
+    }
+    if (err->code != ERR_AWS_CONDITION) {
+        op_finish(op, err);
+        return;
+    }
+    struct service_call *call = NULL;
+    if (lease_write_key(&op->table->write, op->lease, &op->err)) {
+        call = table_get(op->table->service, name_of(op->table), op->table->write.key_json,
+                         change_looked, op);
+    }
+    op_started(op, call);
+}
+
+static bool write_change(struct lease_table *table, struct op *op, enum lease_change change,
+                         const struct position *checkpoint) {
+    struct lease_write *write = &table->write;
+    struct lease *wanted = &op->wanted;
+    *wanted = *op->lease;
+    wanted->counter++;
+    if (checkpoint != NULL) {
+        wanted->checkpoint = *checkpoint;
+        wanted->owner_switches = 0;
+    }
+    switch (change) {
+    case LEASE_TAKE:
+        if (wanted->owner[0] != '\0' && strcmp(wanted->owner, table->worker_id) != 0) {
+            wanted->owner_switches++;
+        }
+        (void)str_copy(str_of(table->worker_id), wanted->owner, sizeof wanted->owner);
+        return lease_write_take(write, op->lease, str_of(table->worker_id), &op->err);
+    case LEASE_RENEW:
+        return lease_write_renew(write, op->lease, &op->err);
+    case LEASE_CHECKPOINT:
+        return lease_write_checkpoint(write, op->lease, checkpoint, &op->err);
+    case LEASE_RELEASE:
+        wanted->owner[0] = '\0';
+        return lease_write_release(write, op->lease, checkpoint, &op->err);
+    }
+    return err_set(&op->err, ERR_INTERNAL, "unknown lease change %d", (int)change);
+}
+
+void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
+                        const struct position *checkpoint, lease_table_done *done, void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    op->lease = lease;
+    struct service_call *call = NULL;
+    if (write_change(table, op, change, checkpoint)) {
+        call = table_update(table->service, name_of(table), table->write.key_json,
+                            &table->write.expression, changed, op);
+    }
+    op_started(op, call);
+}

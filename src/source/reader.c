@@ -1,0 +1,688 @@
+#include "source/reader.h"
+
+#include "base/log.h"
+#include "source/worker.h"
+
+#include <stdlib.h>
+
+enum {
+    LIMIT_MAX = 1000,              /* the service's */
+    FULL_PAGE_BYTES = 1000 * 1000, /* a page this large was cut by size: more is waiting */
+    EXPECTED_PAGE_BYTES = 4 << 20, /* what Limit aims at */
+    TIP_EMPTY_PAGES = 10,
+    TIP_EMPTY_MS = 2000,
+    CLOSED_POLL_MS = 20, /* an empty page of a closed shard: its end is near */
+    THROTTLED_MAX_MS = 10000,
+    ITERATOR_MAX_BYTES = 2048,
+};
+
+static void take_iterator(void *ctx);
+static void poll_now(void *ctx);
+static void feed(struct reader *reader);
+
+static const struct source_options *options_of(const struct reader *reader) {
+    return &reader->worker->common->options;
+}
+
+static bool keeps_lease(const struct reader *reader) {
+    return reader->worker->leases != NULL;
+}
+
+static void set_state(struct reader *reader, enum reader_state state, const char *why) {
+    static const char *const names[] = {"ITERATOR", "WAITING", "READING", "FEEDING",
+                                        "DRAINING", "ENDED",   "CLOSING", "CLOSED"};
+    if (reader->state != state) {
+        LOG_DEBUG("shard", "state", LOG_TEXT("shard", reader->shard->node->id),
+                  LOG_TEXT("from", names[reader->state]), LOG_TEXT("to", names[state]),
+                  LOG_TEXT("why", why));
+    }
+    reader->state = state;
+}
+
+static void set_timer(struct reader *reader, uint64_t delay_ms, lane_fn *fn) {
+    lane_timer_cancel(&reader->timer);
+    lane_timer_init(&reader->timer, reader->worker->lane, fn, reader);
+    lane_timer_set_ms(&reader->timer, delay_ms);
+}
+
+/* ---- the end: draining, ended, closing ---- */
+
+static void close_as(struct reader *reader, enum shard_result result) {
+    if (reader->state == READER_CLOSED) {
+        return;
+    }
+    set_state(reader, READER_CLOSED, "done");
+    reader->result = result;
+    lane_timer_cancel(&reader->timer);
+    worker_reader_closed(reader->worker, reader);
+}
+
+static void release(struct reader *reader) {
+    set_state(reader, READER_CLOSING, "release");
+    if (keeps_lease(reader)) {
+        lease_holder_release(&reader->holder);
+    } else {
+        close_as(reader, SHARD_RESULT_RELEASED);
+    }
+}
+
+/* Called whenever the window may have become empty while nothing more will be read. */
+static void check_drained(struct reader *reader) {
+    if (reader->state != READER_DRAINING || !window_is_empty(&reader->window)) {
+        return;
+    }
+    if (reader->stopping) {
+        release(reader);
+        return;
+    }
+    set_state(reader, READER_ENDED, "acknowledged to the end");
+    LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
+    lane_post(reader->worker->common->lane, &reader->shard->ended_message,
+              reader->shard->ended_message.fn, reader->shard);
+}
+
+static void drop_reading(struct reader *reader) {
+    service_cancel(reader->worker->parts.streams, reader->call);
+    reader->call = NULL;
+    lane_timer_cancel(&reader->timer);
+    if (reader->queued) {
+        aws_linked_list_remove(&reader->queue_node);
+        reader->queued = false;
+    }
+    page_free(reader->page);
+    reader->page = NULL;
+    reader->has_record = false;
+}
+
+static void drain(struct reader *reader, const char *why) {
+    drop_reading(reader);
+    set_state(reader, READER_DRAINING, why);
+    sink_flush(reader->worker->parts.sink);
+    check_drained(reader);
+}
+
+void reader_stop(struct reader *reader) {
+    reader->stopping = true;
+    if (reader->state < READER_DRAINING) {
+        drain(reader, "stop");
+    } else if (reader->state == READER_DRAINING) {
+        check_drained(reader);
+    } else if (reader->state == READER_ENDED) {
+        release(reader);
+    }
+}
+
+void reader_stop_now(struct reader *reader) {
+    reader->stopping = true;
+    if (reader->state < READER_CLOSING) {
+        drop_reading(reader);
+        release(reader);
+    }
+}
+
+void reader_finish(struct reader *reader) {
+    if (reader->state != READER_ENDED || reader->stopping) {
+        return;
+    }
+    set_state(reader, READER_CLOSING, "children have leases");
+    if (keeps_lease(reader)) {
+        lease_holder_finish(&reader->holder);
+    } else {
+        close_as(reader, SHARD_RESULT_FINISHED);
+    }
+}
+
+/* ---- trouble ---- */
+
+static struct str last_position(const struct reader *reader, char to[SEQNO_MAX_DIGITS + 1]) {
+    struct position position = reader->start;
+    if (reader->read_anything) {
+        position = (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->last_read};
+    }
+    size_t len = position_format(&position, to);
+    return str_make(to, len);
+}
+
+static void fail(struct reader *reader, const struct err *err) {
+    struct err copy = *err;
+    err_context(&copy, "shard %s", reader->shard->node->id);
+    drop_reading(reader);
+    set_state(reader, READER_DRAINING, "failed");
+    reader->stopping = true;
+    worker_fail(reader->worker, &copy);
+    check_drained(reader);
+}
+
+/* Records that were never read are gone: report where, then stop or go on, as onDataLoss says. */
+static void lose(struct reader *reader, const struct err *err) {
+    char text[SEQNO_MAX_DIGITS + 1];
+    struct str after = last_position(reader, text);
+    worker_count(&reader->worker->stats.gaps, 1);
+    LOG_ERROR("shard", "data-lost", LOG_TEXT("shard", reader->shard->node->id),
+              LOG_STR("after", after), LOG_ERR(err));
+    if (!options_of(reader)->continue_after_loss) {
+        struct err loss;
+        err_set(&loss, ERR_DATA_LOSS,
+                "records after %.*s were lost before they could be read (%s); the checkpoint is "
+                "left as it is; to go on without them: onDataLoss: continue",
+                STR_FMT(after), err->text);
+        fail(reader, &loss);
+        return;
+    }
+    bool from_horizon = !reader->read_anything && reader->start.kind == POSITION_TRIM_HORIZON;
+    if (err->code == ERR_AWS_NOT_FOUND || from_horizon) {
+        drain(reader, "the shard is gone");
+        return;
+    }
+    reader->start = (struct position){.kind = POSITION_TRIM_HORIZON};
+    reader->read_anything = false;
+    set_state(reader, READER_ITERATOR, "after a gap");
+    set_timer(reader, 0, take_iterator);
+}
+
+/* An AWS call failed after its own retries. `again` repeats it. */
+static void call_failed(struct reader *reader, const struct err *err, lane_fn *again) {
+    switch (err->class) {
+    case ERR_CLASS_THROTTLE:
+        reader->floor_ms =
+            reader->floor_ms == 0 ? options_of(reader)->min_poll_ms * 2 : reader->floor_ms * 2;
+        if (reader->floor_ms > THROTTLED_MAX_MS) {
+            reader->floor_ms = THROTTLED_MAX_MS;
+        }
+        LOG_WARN("shard", "throttled", LOG_TEXT("shard", reader->shard->node->id),
+                 LOG_U64("interval_ms", reader->floor_ms), LOG_ERR(err));
+        set_timer(reader, reader->floor_ms, again);
+        return;
+    case ERR_CLASS_EXPIRED:
+        LOG_INFO("shard", "iterator-expired", LOG_TEXT("shard", reader->shard->node->id));
+        set_state(reader, READER_ITERATOR, "expired");
+        set_timer(reader, 0, take_iterator);
+        return;
+    case ERR_CLASS_LOST:
+        lose(reader, err);
+        return;
+    case ERR_CLASS_FATAL:
+        fail(reader, err);
+        return;
+    case ERR_CLASS_AUTH:
+        if (err->code == ERR_AWS_DENIED) {
+            fail(reader, err);
+            return;
+        }
+        break;
+    case ERR_CLASS_RETRY:
+    case ERR_CLASS_NONE:
+        break;
+    }
+    LOG_WARN("shard", "read-failed", LOG_TEXT("shard", reader->shard->node->id), LOG_ERR(err));
+    set_timer(reader, backoff_next_ms(&reader->backoff, &reader->worker->lane->rng), again);
+}
+
+/* ---- iterator ---- */
+
+static void iterator_got(void *ctx, const struct err *err, struct str iterator,
+                         int64_t server_time_ms) {
+    (void)server_time_ms;
+    struct reader *reader = ctx;
+    reader->call = NULL;
+    if (err != NULL) {
+        call_failed(reader, err, take_iterator);
+        return;
+    }
+    buf_reset(&reader->iterator);
+    buf_add_str(&reader->iterator, iterator);
+    backoff_reset(&reader->backoff);
+    set_state(reader, READER_WAITING, "iterator");
+    set_timer(reader, 0, poll_now);
+}
+
+static void take_iterator(void *ctx) {
+    struct reader *reader = ctx;
+    char text[SEQNO_MAX_DIGITS + 1] = "";
+    enum iterator_type type = ITERATOR_TRIM_HORIZON;
+    struct str number = STR_NONE;
+    if (reader->read_anything || reader->start.kind == POSITION_SEQUENCE_NUMBER) {
+        type = ITERATOR_AFTER_SEQUENCE_NUMBER;
+        number = last_position(reader, text);
+    } else if (reader->start.kind == POSITION_LATEST && reader->skip_before_ms == 0) {
+        type =
+            ITERATOR_LATEST; /* nobody noted when this start was: its own words are all there is */
+    }
+    reader->call =
+        streams_get_iterator(reader->worker->parts.streams, options_of(reader)->stream_arn,
+                             str_of(reader->shard->node->id), type, number, iterator_got, reader);
+    if (reader->call == NULL) {
+        set_timer(reader, 1000, take_iterator);
+    }
+}
+
+/* ---- polling ---- */
+
+static void page_got(void *ctx, const struct err *err, struct page *page);
+
+static void poll_now(void *ctx) {
+    struct reader *reader = ctx;
+    set_state(reader, READER_WAITING, "poll");
+    if (keeps_lease(reader) && !lease_holder_is_valid(&reader->holder)) {
+        return; /* goes on when the lease was renewed, ends when it is lost */
+    }
+    if (!worker_has_memory(reader->worker) ||
+        window_held(&reader->window) > WINDOW_MAX_RECORDS - LIMIT_MAX) {
+        worker_wait(reader->worker, reader);
+        return;
+    }
+    reader->polled_ms = lane_now_ms(reader->worker->lane);
+    set_state(reader, READER_READING, "poll");
+    reader->call = streams_get_records(reader->worker->parts.streams, buf_str(&reader->iterator),
+                                       reader->limit, page_got, reader);
+    if (reader->call == NULL) {
+        set_timer(reader, 1000, poll_now);
+    }
+}
+
+static void tell_tip(struct reader *reader) {
+    if (!reader->told_tip) {
+        reader->told_tip = true;
+        lane_post(reader->worker->common->lane, &reader->shard->tip_message,
+                  reader->shard->tip_message.fn, reader->shard);
+    }
+}
+
+static void note_tip(struct reader *reader) {
+    uint64_t now = lane_now_ms(reader->worker->lane);
+    reader->at_tip = reader->page_records == 0;
+    if (reader->page_records > 0) {
+        reader->empty_pages = 0;
+        if (reader->last_created_ms > reader->worker->common->started_ms) {
+            tell_tip(reader);
+        }
+        return;
+    }
+    if (reader->empty_pages == 0) {
+        reader->empty_since_ms = now;
+    }
+    reader->empty_pages++;
+    if (reader->empty_pages >= TIP_EMPTY_PAGES && now - reader->empty_since_ms >= TIP_EMPTY_MS) {
+        tell_tip(reader);
+    }
+}
+
+static void poll_later(struct reader *reader, bool full) {
+    const struct source_options *options = options_of(reader);
+    uint64_t interval = 0;
+    if (reader->page_records > 0) {
+        reader->poll_ms = options->min_poll_ms;
+        interval = full ? 0 : reader->poll_ms;
+    } else if (!options->until_caught_up || reader->told_tip) {
+        interval = reader->poll_ms;
+        reader->poll_ms =
+            reader->poll_ms * 2 < options->max_poll_ms ? reader->poll_ms * 2 : options->max_poll_ms;
+    } else {
+        interval = options->min_poll_ms;
+    }
+    if (!reader->shard->node->open) {
+        interval = reader->page_records > 0 ? 0 : CLOSED_POLL_MS;
+    }
+    if (interval < reader->floor_ms) {
+        interval = reader->floor_ms;
+    }
+    reader->floor_ms =
+        reader->floor_ms * 9 / 10 < options->min_poll_ms ? 0 : reader->floor_ms * 9 / 10;
+    uint64_t since = lane_now_ms(reader->worker->lane) - reader->polled_ms;
+    set_state(reader, READER_WAITING, "page done");
+    set_timer(reader, since < interval ? interval - since : 0, poll_now);
+}
+
+/* The next Limit, so that a page of records like these has EXPECTED_PAGE_BYTES. */
+static void choose_limit(struct reader *reader, size_t page_bytes) {
+    uint32_t most = options_of(reader)->receive_queue;
+    most = most < LIMIT_MAX ? most : LIMIT_MAX;
+    if (reader->page_records > 0) {
+        size_t each = page_bytes / reader->page_records + 1;
+        size_t fitting = EXPECTED_PAGE_BYTES / each;
+        reader->limit = fitting < most ? (uint32_t)fitting : most;
+        if (reader->limit == 0) {
+            reader->limit = 1;
+        }
+    }
+}
+
+static void page_end(struct reader *reader) {
+    size_t bytes = reader->page->len;
+    bool full = reader->page_records >= reader->limit || bytes >= FULL_PAGE_BYTES;
+    bool last = reader->walk.next_iterator.ptr == NULL || reader->walk.next_iterator.len == 0;
+    if (!last) {
+        buf_reset(&reader->iterator);
+        char *room = buf_reserve(&reader->iterator, reader->walk.next_iterator.len);
+        if (room == NULL) {
+            struct err err;
+            err_set(&err, ERR_AWS_REPLY, "GetRecords: NextShardIterator has %zu bytes",
+                    reader->walk.next_iterator.len);
+            fail(reader, &err);
+            return;
+        }
+        reader->iterator.len += record_unescape(reader->walk.next_iterator, room);
+    }
+    choose_limit(reader, bytes);
+    note_tip(reader);
+    page_free(reader->page);
+    reader->page = NULL;
+    if (last) {
+        drain(reader, "end of the shard");
+        return;
+    }
+    if (!full) {
+        sink_flush(reader->worker->parts.sink); /* nothing follows at once: do not let it wait */
+    }
+    poll_later(reader, full);
+}
+
+static void page_got(void *ctx, const struct err *err, struct page *page) {
+    struct reader *reader = ctx;
+    reader->call = NULL;
+    if (err != NULL) {
+        if (err->code == ERR_AWS_TOO_LARGE && reader->limit > 1) {
+            reader->limit /= 2;
+            LOG_INFO("shard", "page-too-large", LOG_TEXT("shard", reader->shard->node->id),
+                     LOG_U64("limit", reader->limit));
+            set_timer(reader, 0, poll_now);
+            return;
+        }
+        call_failed(reader, err, poll_now);
+        return;
+    }
+    backoff_reset(&reader->backoff);
+    reader->page = page;
+    reader->page_records = 0;
+    reader->has_record = false;
+    worker_count(&reader->worker->stats.bytes_read, page->len);
+    set_state(reader, READER_FEEDING, "page");
+    struct err broken = ERR_NONE;
+    if (!record_page_open(&reader->walk, str_make(page->data, page->len), &broken)) {
+        page_free(page);
+        reader->page = NULL;
+        call_failed(reader, &broken, poll_now);
+        return;
+    }
+    feed(reader);
+}
+
+/* ---- records ---- */
+
+static bool push(struct reader *reader, uint64_t *ret_ordinal) {
+    size_t before = window_bytes(&reader->window);
+    bool pushed = window_push(&reader->window, &reader->record.seqno, ret_ordinal);
+    size_t after = window_bytes(&reader->window);
+    if (before != after) {
+        worker_window_changed(reader->worker, before, after);
+    }
+    return pushed;
+}
+
+static void taken(struct reader *reader) {
+    reader->has_record = false;
+    reader->page_records++;
+    reader->read_anything = true;
+    reader->last_read = reader->record.seqno;
+    if (reader->record.has_created) {
+        reader->last_created_ms = reader->record.created_ms;
+    }
+    worker_count(&reader->worker->stats.records_read, 1);
+}
+
+/* Counts a record as done without sending it. False when the window has no room. */
+static bool pass_over(struct reader *reader, atomic_uint_fast64_t *counter) {
+    uint64_t ordinal;
+    if (!push(reader, &ordinal)) {
+        return false;
+    }
+    taken(reader);
+    worker_count(counter, 1);
+    reader_acked(reader, ordinal);
+    return true;
+}
+
+/* A record that can't be sent: false when feeding must not go on. */
+static bool bad_record(struct reader *reader, const struct err *err) {
+    if (!options_of(reader)->skip_bad_records) {
+        struct err copy = *err;
+        err_context(&copy, "record %.*s", STR_FMT(reader->record.sequence_number));
+        fail(reader, &copy);
+        return false;
+    }
+    if (!pass_over(reader, &reader->worker->stats.record_errors)) {
+        worker_wait(reader->worker, reader);
+        return false;
+    }
+    LOG_ERROR("shard", "record-skipped", LOG_TEXT("shard", reader->shard->node->id),
+              LOG_STR("sequence_number", reader->record.sequence_number), LOG_ERR(err));
+    return true;
+}
+
+/* One record into the sink. False when feeding must not go on now. */
+static bool put(struct reader *reader) {
+    struct record *record = &reader->record;
+    if (reader->skip_before_ms > 0 && record->has_created &&
+        record->created_ms < reader->skip_before_ms) {
+        if (pass_over(reader, &reader->worker->stats.records_skipped)) {
+            return true;
+        }
+        worker_wait(reader->worker, reader);
+        return false;
+    }
+    struct err err = ERR_NONE;
+    struct sink_message message;
+    if (!mapping_map(&reader->mapping, record, &message, &err)) {
+        return bad_record(reader, &err);
+    }
+    uint64_t ordinal;
+    if (!push(reader, &ordinal)) {
+        worker_wait(reader->worker, reader);
+        return false;
+    }
+    switch (
+        sink_put(reader->worker->parts.sink, &message, worker_token(reader->slot, ordinal), &err)) {
+    case SINK_TAKEN:
+        taken(reader);
+        return true;
+    case SINK_FULL:
+        window_pop(&reader->window);
+        worker_wait(reader->worker, reader);
+        return false;
+    case SINK_REFUSED:
+        break;
+    }
+    window_pop(&reader->window);
+    return bad_record(reader, &err);
+}
+
+static void walk_failed(struct reader *reader, const struct err *err) {
+    if (err->class == ERR_CLASS_FATAL) { /* a record without a usable sequence number */
+        fail(reader, err);
+        return;
+    }
+    /* What came before it was taken: the page must be asked for again from there. */
+    page_free(reader->page);
+    reader->page = NULL;
+    set_state(reader, READER_ITERATOR, "broken page");
+    call_failed(reader, err, take_iterator);
+}
+
+static void feed(struct reader *reader) {
+    while (reader->state == READER_FEEDING) {
+        if (!reader->has_record) {
+            struct err err = ERR_NONE;
+            if (!record_page_next(&reader->walk, &reader->record, &err)) {
+                if (err_is_set(&err)) {
+                    walk_failed(reader, &err);
+                } else {
+                    page_end(reader);
+                }
+                return;
+            }
+            if (reader->read_anything &&
+                seqno_compare(&reader->record.seqno, &reader->last_read) <= 0) {
+                err_set(&err, ERR_STREAM,
+                        "sequence number %.*s is not above the one before it: the stream's order "
+                        "is broken",
+                        STR_FMT(reader->record.sequence_number));
+                fail(reader, &err);
+                return;
+            }
+            reader->has_record = true;
+        }
+        if (!put(reader)) {
+            return;
+        }
+    }
+}
+
+void reader_resume(struct reader *reader) {
+    if (reader->state == READER_FEEDING) {
+        feed(reader);
+    } else if (reader->state == READER_WAITING && !reader->timer.armed) {
+        poll_now(reader);
+    }
+}
+
+void reader_acked(struct reader *reader, uint64_t ordinal) {
+    size_t before = window_bytes(&reader->window);
+    uint32_t unacked = reader->window.unacked;
+    (void)window_ack(&reader->window, ordinal); /* false: of the slot's reader before this one */
+    if (reader->window.unacked < unacked) {
+        worker_count(&reader->worker->stats.records_acked, 1);
+    }
+    size_t after = window_bytes(&reader->window);
+    if (before != after) {
+        worker_window_changed(reader->worker, before, after);
+    }
+    check_drained(reader);
+}
+
+/* ---- lease ---- */
+
+static bool holder_position(void *ctx, struct position *ret_position) {
+    struct reader *reader = ctx;
+    if (!seqno_is_set(&reader->window.acked)) {
+        return false;
+    }
+    *ret_position = (struct position){
+        .kind = POSITION_SEQUENCE_NUMBER,
+        .seqno = reader->window.acked,
+    };
+    return true;
+}
+
+static void holder_renewed(void *ctx) {
+    struct reader *reader = ctx;
+    if (!reader->queued && reader->call == NULL) {
+        reader_resume(reader);
+    }
+}
+
+static void holder_lost(void *ctx, const struct err *err) {
+    struct reader *reader = ctx;
+    LOG_WARN("lease", "lost", LOG_TEXT("shard", reader->shard->node->id), LOG_ERR(err));
+    drop_reading(reader);
+    close_as(reader, SHARD_RESULT_LOST);
+}
+
+static void holder_closed(void *ctx, const struct err *err) {
+    struct reader *reader = ctx;
+    if (err != NULL) {
+        LOG_ERROR("lease", "last-write-failed", LOG_TEXT("shard", reader->shard->node->id),
+                  LOG_ERR(err));
+        struct err copy = *err;
+        worker_fail(reader->worker, &copy);
+    }
+    bool finished = reader->holder.lease.checkpoint.kind == POSITION_SHARD_END;
+    close_as(reader, finished ? SHARD_RESULT_FINISHED : SHARD_RESULT_RELEASED);
+}
+
+static void holder_failed(void *ctx, const struct err *err) {
+    struct reader *reader = ctx;
+    worker_fail(reader->worker, err);
+    drop_reading(reader);
+    close_as(reader, SHARD_RESULT_LOST);
+}
+
+static const struct lease_holder_events holder_events = {
+    .position = holder_position,
+    .renewed = holder_renewed,
+    .lost = holder_lost,
+    .closed = holder_closed,
+    .failed = holder_failed,
+};
+
+/* ---- life ---- */
+
+static void start_lease(struct reader *reader) {
+    const struct source_options *options = options_of(reader);
+    struct lease_holder_options holder_options = {
+        .table = reader->worker->leases,
+        .lane = reader->worker->lane,
+        .failover_ms = options->failover_ms,
+        .checkpoint_interval_ms = options->checkpoint_interval_ms,
+        .backoff_ms = options->backoff_ms,
+        .retries = options->retries,
+    };
+    lease_holder_start(&reader->holder, &holder_options, &holder_events, reader,
+                       &reader->shard->lease, reader->shard->claimed_ns);
+}
+
+struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *shard,
+                          uint64_t first_ordinal) {
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return NULL;
+    }
+    const struct source_common *common = worker->common;
+    reader->worker = worker;
+    reader->shard = shard;
+    reader->slot = slot;
+    reader->start = shard->lease.checkpoint;
+    reader->backoff = backoff_make(100, 10000);
+    reader->poll_ms = common->options.min_poll_ms;
+    reader->limit =
+        common->options.receive_queue < LIMIT_MAX ? common->options.receive_queue : LIMIT_MAX;
+    if (shard->lease.start_ms > 0) {
+        int64_t grain = (int64_t)common->options.time_granularity_ms;
+        reader->skip_before_ms = shard->lease.start_ms - shard->lease.start_ms % grain;
+    }
+    buf_init(&reader->iterator, ITERATOR_MAX_BYTES);
+    window_init(&reader->window, first_ordinal);
+    mapping_init(&reader->mapping);
+    reader->mapping.key = common->options.message_key;
+    reader->mapping.hash_key = str_of(common->hash_key);
+    reader->mapping.range_key = common->range_key == NULL ? STR("") : str_of(common->range_key);
+    reader->mapping.table_name = str_of(common->table_name);
+    reader->mapping.shard_id = str_of(shard->node->id);
+    if (keeps_lease(reader)) {
+        start_lease(reader);
+    }
+    char text[SEQNO_MAX_DIGITS + 1];
+    LOG_INFO("shard", "open", LOG_TEXT("shard", shard->node->id),
+             LOG_STR("after", last_position(reader, text)), LOG_U64("lane", worker->lane->index));
+    set_timer(reader, 0, take_iterator);
+    return reader;
+}
+
+void reader_free(struct reader *reader) {
+    drop_reading(reader);
+    if (keeps_lease(reader)) {
+        lease_holder_stop(&reader->holder);
+    }
+    worker_window_changed(reader->worker, window_bytes(&reader->window), 0);
+    window_done(&reader->window);
+    mapping_done(&reader->mapping);
+    buf_done(&reader->iterator);
+    free(reader);
+}
+
+uint64_t reader_behind_ms(const struct reader *reader) {
+    if (reader->at_tip || reader->state >= READER_ENDED || reader->last_created_ms == 0) {
+        return 0;
+    }
+    int64_t behind = lane_wall_ms(reader->worker->lane) - reader->last_created_ms;
+    return behind > 0 ? (uint64_t)behind : 0;
+}

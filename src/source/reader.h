@@ -1,0 +1,93 @@
+/*
+ * reader: one shard on its lane, from its lease's checkpoint to its end: iterator, pages, records into the sink,
+ * acknowledgements into the window, the window's position into the lease.
+ *
+ *            .--------------------------- expired ------------------------------.
+ *            v                                                                   |
+ *   ITERATOR -> WAITING -> READING -> FEEDING -> (more) WAITING      -> READING -'
+ *                                        |
+ *                                        '-> (last page) DRAINING -> ENDED -> CLOSING -> CLOSED
+ *   any but CLOSED -> CLOSING (stop, lost lease)
+ */
+#ifndef SOURCE_READER_H
+#define SOURCE_READER_H
+
+#include "base/backoff.h"
+#include "source/lease_holder.h"
+#include "source/mapping.h"
+#include "source/shard.h"
+#include "source/window.h"
+
+#include <aws/common/linked_list.h>
+
+struct worker;
+
+enum reader_state {
+    READER_ITERATOR, /* GetShardIterator under way, or its retry */
+    READER_WAITING,  /* for the next poll, for memory, or for the lease to be renewed */
+    READER_READING,  /* GetRecords under way */
+    READER_FEEDING,  /* a page's records go to the sink; it may be full */
+    READER_DRAINING, /* all read; not all acknowledged */
+    READER_ENDED,    /* all acknowledged; told the coordinator */
+    READER_CLOSING,  /* the last write of the lease */
+    READER_CLOSED,
+};
+
+struct reader {
+    struct worker *worker;
+    struct shard *shard;
+    uint32_t slot; /* in the worker; part of each record's token */
+    enum reader_state state;
+    struct lease_holder holder; /* unless leases are not kept */
+    struct mapping mapping;
+    struct window window;
+    struct service_call *call;
+    struct lane_timer timer;
+    struct backoff backoff;
+
+    struct position start;  /* where it began */
+    struct seqno last_read; /* of the newest record read; not set when none */
+    bool read_anything;
+    int64_t skip_before_ms; /* records created before are skipped; 0: none */
+    struct buf iterator;
+
+    struct page *page; /* while FEEDING */
+    struct record_page walk;
+    struct record record; /* not yet taken by the sink */
+    bool has_record;
+    uint32_t page_records;
+
+    uint32_t limit;       /* of GetRecords */
+    uint64_t poll_ms;     /* now; between min and max */
+    uint64_t floor_ms;    /* raised by throttling, lowered by success */
+    uint32_t empty_pages; /* in a row */
+    uint64_t empty_since_ms;
+    uint64_t polled_ms; /* start of the last GetRecords */
+    int64_t last_created_ms;
+    bool at_tip;
+    bool told_tip;
+    bool stopping;
+    enum shard_result result;
+    struct aws_linked_list_node queue_node; /* in the worker's list of readers waiting for room */
+    bool queued;
+};
+
+/* Starts reading. The shard's lease was taken by this worker. NULL when out of memory. */
+struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *shard,
+                          uint64_t first_ordinal);
+/* Only when CLOSED, or when its worker gives up. */
+void reader_free(struct reader *reader);
+
+void reader_acked(struct reader *reader, uint64_t ordinal);
+/* There is room again in the sink or in the memory budget. */
+void reader_resume(struct reader *reader);
+/* The children's leases are made: write SHARD_END. */
+void reader_finish(struct reader *reader);
+/* Stop reading, wait for the receipts, release. */
+void reader_stop(struct reader *reader);
+/* Release with what is acknowledged, without waiting for more. */
+void reader_stop_now(struct reader *reader);
+/* Lag in ms: 0 at the tip. */
+uint64_t reader_behind_ms(const struct reader *reader);
+
+#endif

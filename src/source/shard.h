@@ -1,0 +1,59 @@
+/*
+ * shard: one shard as the coordinator knows it, and the messages by which it and the shard's lane talk. The coordinator
+ * owns it; `lease` and `result` are handed over with the messages: whoever was told last may touch them.
+ *
+ *   coordinator -> lane: open, finish          (and per worker: stop)
+ *   lane -> coordinator: tip, ended, closed
+ */
+#ifndef SOURCE_SHARD_H
+#define SOURCE_SHARD_H
+
+#include "source/lease.h"
+#include "source/shard_graph.h"
+
+#include <aws/common/linked_list.h>
+
+struct coordinator;
+struct reader;
+struct worker;
+
+enum shard_state {
+    SHARD_IDLE, /* not read here: no lease yet, another's lease, or the parent is not finished */
+    SHARD_CLAIMING, /* a lease is being created or taken */
+    SHARD_OPEN,     /* read by a worker */
+    SHARD_ENDED,    /* read and acknowledged to its end; its children's leases are being made */
+    SHARD_FINISHED, /* SHARD_END */
+};
+
+enum shard_result {
+    SHARD_RESULT_FINISHED, /* SHARD_END is written */
+    SHARD_RESULT_RELEASED, /* checkpointed and given back */
+    SHARD_RESULT_LOST,     /* another worker has the lease */
+};
+
+struct shard {
+    struct coordinator *coordinator;
+    struct shard_node *node;
+    enum shard_state state;
+    bool has_lease;
+    struct lease lease;
+    uint64_t
+        counter_seen_ns;   /* monotonic: since when lease.counter stands still; 0: claim at once */
+    uint64_t claimed_ns;   /* when the write that took the lease was started */
+    bool other_alive;      /* its owner, another worker, was seen moving the counter */
+    uint32_t scan;         /* the scan that saw its lease last */
+    struct worker *worker; /* while OPEN or ENDED */
+    struct reader *reader; /* the worker's lane's */
+    bool reached_tip;
+    uint32_t child_tries;  /* searches for children after the end */
+    uint64_t child_due_ns; /* the next one */
+    struct aws_linked_list_node ended_node;
+    enum shard_result result;
+    struct lane_message open_message;
+    struct lane_message finish_message;
+    struct lane_message tip_message;
+    struct lane_message ended_message;
+    struct lane_message closed_message;
+};
+
+#endif

@@ -1,0 +1,266 @@
+#include "source/source.h"
+
+#include "base/log.h"
+#include "source/coordinator.h"
+#include "source/worker.h"
+
+#include <stdlib.h>
+
+enum { LANES_MAX = 256 };
+
+struct source {
+    struct source_common common;
+    struct coordinator *coordinator;
+    struct worker *workers[LANES_MAX]; /* 0 is on the coordinator's lane */
+    _Atomic(uint32_t) worker_count;
+    uint32_t open_workers;
+    bool stopping;
+    bool failed;
+    struct err failure;
+    atomic_flag stop_asked;
+    struct lane_message start_message;
+    struct lane_message stop_message;
+};
+
+static uint32_t count_workers(const struct source *source) {
+    return atomic_load_explicit(&source->worker_count, memory_order_acquire);
+}
+
+/* ---- stopping ---- */
+
+static void stop_workers(struct source *source) {
+    for (uint32_t i = 0; i < count_workers(source); i++) {
+        worker_stop(source->workers[i]);
+    }
+}
+
+static void stop(struct source *source) {
+    if (source->stopping) {
+        return;
+    }
+    source->stopping = true;
+    LOG_INFO("source", "stopping");
+    if (source->coordinator != NULL) {
+        coordinator_stop(source->coordinator); /* goes on in coordinator_stopped */
+    } else {
+        stop_workers(source);
+    }
+}
+
+static void fail(struct source *source, const struct err *err) {
+    if (!source->failed) {
+        source->failed = true;
+        source->failure = *err;
+    }
+    stop(source);
+}
+
+static void coordinator_stopped(void *ctx) {
+    stop_workers(ctx);
+}
+
+/* ---- the coordinator's events ---- */
+
+static void coordinator_failed(void *ctx, const struct err *err) {
+    fail(ctx, err);
+}
+
+static void caught_up(void *ctx) {
+    stop(ctx);
+}
+
+static void described(void *ctx, const struct stream_description *description) {
+    struct source *source = ctx;
+    struct source_common *common = &source->common;
+    common->table_name = str_dup(str_of(description->table_name));
+    common->hash_key = str_dup(str_of(description->hash_key));
+    if (description->range_key != NULL) {
+        common->range_key = str_dup(str_of(description->range_key));
+    }
+    common->started_ms =
+        description->server_time_ms > 0 ? description->server_time_ms : lane_wall_ms(common->lane);
+    LOG_INFO("stream", "described", LOG_TEXT("table", description->table_name),
+             LOG_TEXT("view", description->view_type));
+    if (description->status == STREAM_STATUS_DISABLED) {
+        LOG_WARN("stream", "disabled",
+                 LOG_TEXT("text", "the stream is disabled: what it still holds is read, "
+                                  "nothing new will come"));
+    }
+}
+
+static const struct worker_events worker_events;
+
+static struct worker *add_worker(struct source *source, struct lane *lane) {
+    struct worker *worker = worker_new(&source->common, lane, &worker_events, source);
+    if (worker == NULL) {
+        struct err err;
+        err_set(&err, ERR_NOMEM, "no memory for a lane");
+        fail(source, &err);
+        return NULL;
+    }
+    uint32_t count = count_workers(source);
+    source->workers[count] = worker;
+    source->open_workers++;
+    atomic_store_explicit(&source->worker_count, count + 1, memory_order_release);
+    return worker;
+}
+
+/* The worker with the fewest shards; a new lane as long as every one has some. */
+static struct worker *choose_worker(struct source *source) {
+    struct worker *least = source->workers[0];
+    uint32_t count = count_workers(source);
+    for (uint32_t i = 1; i < count; i++) {
+        if (source->workers[i]->assigned < least->assigned) {
+            least = source->workers[i];
+        }
+    }
+    if (least->assigned == 0 || count >= source->common.options.lanes) {
+        return least;
+    }
+    struct err err = ERR_NONE;
+    struct lane *lane = source->common.host.lane(source->common.host_ctx, count, &err);
+    struct worker *worker = lane != NULL ? add_worker(source, lane) : NULL;
+    if (worker == NULL) {
+        LOG_WARN("source", "no-lane", LOG_ERR(&err));
+        return least;
+    }
+    return worker;
+}
+
+static void open_shard(void *ctx, struct shard *shard) {
+    struct source *source = ctx;
+    struct worker *worker = choose_worker(source);
+    worker->assigned++;
+    worker_open_shard(worker, shard);
+}
+
+static void finish_shard(void *ctx, struct shard *shard) {
+    (void)ctx;
+    worker_finish_shard(shard->worker, shard);
+}
+
+static void closed_shard(void *ctx, struct shard *shard) {
+    (void)ctx;
+    shard->worker->assigned--;
+    shard->worker = NULL;
+}
+
+static const struct coordinator_events coordinator_events = {
+    .described = described,
+    .open_shard = open_shard,
+    .finish_shard = finish_shard,
+    .closed_shard = closed_shard,
+    .caught_up = caught_up,
+    .failed = coordinator_failed,
+    .stopped = coordinator_stopped,
+};
+
+/* ---- the workers' events ---- */
+
+static void worker_opened(void *ctx, struct worker *worker) {
+    struct source *source = ctx;
+    if (worker != source->workers[0] || source->stopping) {
+        return;
+    }
+    source->coordinator = coordinator_new(&source->common, worker->parts.streams, worker->leases,
+                                          &coordinator_events, source);
+    if (source->coordinator == NULL) {
+        struct err err;
+        err_set(&err, ERR_NOMEM, "no memory for the coordinator");
+        fail(source, &err);
+        return;
+    }
+    coordinator_start(source->coordinator);
+}
+
+static void worker_failed(void *ctx, struct worker *worker, const struct err *err) {
+    (void)worker;
+    fail(ctx, err);
+}
+
+static void worker_closed(void *ctx, struct worker *worker) {
+    struct source *source = ctx;
+    (void)worker;
+    source->open_workers--;
+    if (source->open_workers == 0) {
+        source->common.host.done(source->common.host_ctx, source->failed ? &source->failure : NULL);
+    }
+}
+
+static const struct worker_events worker_events = {
+    .opened = worker_opened,
+    .failed = worker_failed,
+    .closed = worker_closed,
+};
+
+/* ---- life ---- */
+
+static void do_start(void *ctx) {
+    struct source *source = ctx;
+    if (add_worker(source, source->common.lane) == NULL) {
+        source->common.host.done(source->common.host_ctx, &source->failure);
+    }
+}
+
+static void do_stop(void *ctx) {
+    stop(ctx);
+}
+
+struct source *source_start(struct lane *lane, const struct source_options *options,
+                            const struct source_host *host, void *host_ctx) {
+    struct source *source = calloc(1, sizeof *source);
+    if (source == NULL) {
+        return NULL;
+    }
+    source->common.options = *options;
+    if (source->common.options.lanes > LANES_MAX) {
+        source->common.options.lanes = LANES_MAX;
+    }
+    source->common.host = *host;
+    source->common.host_ctx = host_ctx;
+    source->common.lane = lane;
+    atomic_flag_clear(&source->stop_asked);
+    lane_post(lane, &source->start_message, do_start, source);
+    return source;
+}
+
+void source_stop(struct source *source) {
+    if (!atomic_flag_test_and_set(&source->stop_asked)) {
+        lane_post(source->common.lane, &source->stop_message, do_stop, source);
+    }
+}
+
+void source_free(struct source *source) {
+    if (source == NULL) {
+        return;
+    }
+    coordinator_free(source->coordinator);
+    for (uint32_t i = 0; i < count_workers(source); i++) {
+        worker_free(source->workers[i]);
+    }
+    free(source->common.table_name);
+    free(source->common.hash_key);
+    free(source->common.range_key);
+    free(source);
+}
+
+static uint64_t get(const atomic_uint_fast64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void source_get_stats(const struct source *source, struct source_stats *ret_stats) {
+    *ret_stats = (struct source_stats){.records_read = 0};
+    for (uint32_t i = 0; i < count_workers(source); i++) {
+        const struct worker_stats *stats = &source->workers[i]->stats;
+        ret_stats->records_read += get(&stats->records_read);
+        ret_stats->records_acked += get(&stats->records_acked);
+        ret_stats->records_skipped += get(&stats->records_skipped);
+        ret_stats->record_errors += get(&stats->record_errors);
+        ret_stats->gaps += get(&stats->gaps);
+        ret_stats->in_flight += get(&stats->in_flight);
+        ret_stats->bytes_read += get(&stats->bytes_read);
+        ret_stats->shards_open += get(&stats->shards_open);
+        uint64_t behind_ms = get(&stats->behind_ms);
+        ret_stats->behind_ms = behind_ms > ret_stats->behind_ms ? behind_ms : ret_stats->behind_ms;
+    }
+}

@@ -1,0 +1,83 @@
+/*
+ * source: reads one DynamoDB stream and feeds a sink, keeping leases and checkpoints. It runs on lanes and knows
+ * AWS only as services and Pulsar only as a sink; whoever starts it provides both (struct source_host).
+ *
+ * source_start and source_stop may be called by any thread; the host's functions are called as said there.
+ */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include "aws/table.h"
+#include "sink/sink.h"
+#include "source/mapping.h"
+#include "source/seqno.h"
+
+struct source;
+
+/* Constant while the source runs; texts are borrowed and must outlive it. Times in milliseconds. */
+struct source_options {
+    struct str stream_arn;
+    struct str lease_table; /* ptr NULL: no leases are kept (tail) */
+    struct str worker_id;
+    enum table_billing billing;
+    enum position_kind initial; /* TRIM_HORIZON or LATEST */
+    enum message_key message_key;
+    bool skip_bad_records;    /* onRecordError: skip */
+    bool continue_after_loss; /* onDataLoss: continue */
+    bool until_caught_up;
+    uint64_t time_granularity_ms; /* of ApproximateCreationDateTime: 1,000; DynamoDB Local 60,000 */
+    uint64_t failover_ms;
+    uint64_t checkpoint_interval_ms;
+    uint64_t backoff_ms;
+    uint32_t retries;
+    uint64_t min_poll_ms;
+    uint64_t max_poll_ms;
+    uint32_t receive_queue; /* records; below 1,000 it lowers the Limit */
+    uint32_t describe_rate; /* DescribeStream calls a second */
+    uint64_t stop_timeout_ms;
+    uint64_t memory_budget; /* bytes, over all lanes */
+    uint32_t lanes;         /* at most */
+};
+
+/* What one lane works with. */
+struct source_parts {
+    struct service *streams;
+    struct service *table; /* NULL when no leases are kept */
+    struct sink *sink;
+};
+
+struct source_host {
+    /* A new lane, or NULL and err. Called on lane 0; index 0 is made before source_start. */
+    struct lane *(*lane)(void *ctx, uint32_t index, struct err *err);
+    /* The parts of a lane, made on it. */
+    bool (*open)(void *ctx, struct lane *lane, const struct sink_events *events, void *events_ctx,
+                 struct source_parts *ret_parts, struct err *err);
+    /* Ends the services of a lane, on it; the sink was closed before. Then calls done. */
+    void (*close)(void *ctx, const struct source_parts *parts, lane_fn *done, void *done_ctx);
+    /* On lane 0, once: all lanes have closed. err is NULL after a clean end, else why it ended. */
+    void (*done)(void *ctx, const struct err *err);
+};
+
+/* Read by any thread at any time. Sums over all shards that this process reads. */
+struct source_stats {
+    uint64_t records_read;
+    uint64_t records_acked;
+    uint64_t records_skipped; /* older than the start position */
+    uint64_t record_errors;   /* skipped by onRecordError */
+    uint64_t gaps;            /* times that data was lost before it was read */
+    uint64_t in_flight;       /* read and not acknowledged */
+    uint64_t bytes_read;
+    uint64_t shards_open; /* being read now */
+    uint64_t behind_ms;   /* the largest lag of a shard; 0 at the tip */
+};
+
+/* lane is lane 0. host and options are copied. NULL when out of memory. */
+struct source *source_start(struct lane *lane, const struct source_options *options,
+                            const struct source_host *host, void *host_ctx);
+/* Stop reading, drain, checkpoint, release; host.done follows within stop_timeout_ms and a few seconds. Any thread. */
+void source_stop(struct source *source);
+/* After host.done. */
+void source_free(struct source *source);
+void source_get_stats(const struct source *source, struct source_stats *ret_stats);
+
+#endif

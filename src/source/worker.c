@@ -1,0 +1,388 @@
+#include "source/worker.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+enum {
+    STATS_MS = 250,
+    LAST_WRITES_MS = 3000, /* after stopTimeout, for the leases' last writes */
+    SLOTS_FIRST = 16,
+};
+
+/* ---- to and from the coordinator ---- */
+
+static void post(struct worker *worker, struct lane_message *message, lane_fn *fn) {
+    lane_post(worker->common->lane, message, fn, worker);
+}
+
+static void on_opened(void *ctx) {
+    struct worker *worker = ctx;
+    worker->events.opened(worker->events_ctx, worker);
+}
+
+static void on_failed(void *ctx) {
+    struct worker *worker = ctx;
+    worker->events.failed(worker->events_ctx, worker, &worker->failure);
+}
+
+static void on_closed(void *ctx) {
+    struct worker *worker = ctx;
+    worker->events.closed(worker->events_ctx, worker);
+}
+
+void worker_fail(struct worker *worker, const struct err *err) {
+    if (worker->failed) {
+        return;
+    }
+    worker->failed = true;
+    worker->failure = *err;
+    post(worker, &worker->failed_message, on_failed);
+}
+
+/* ---- stats ---- */
+
+static void set(atomic_uint_fast64_t *counter, uint64_t value) {
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+static void update_stats(void *ctx) {
+    struct worker *worker = ctx;
+    uint64_t in_flight = 0;
+    uint64_t behind_ms = 0;
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        const struct reader *reader = worker->readers[i];
+        if (reader != NULL) {
+            in_flight += reader->window.unacked;
+            uint64_t behind = reader_behind_ms(reader);
+            behind_ms = behind > behind_ms ? behind : behind_ms;
+        }
+    }
+    set(&worker->stats.in_flight, in_flight);
+    set(&worker->stats.behind_ms, behind_ms);
+    set(&worker->stats.shards_open, worker->open_readers);
+    if (!worker->closing) {
+        lane_timer_set_ms(&worker->stats_timer, STATS_MS);
+    }
+}
+
+/* ---- memory and the waiting readers ---- */
+
+bool worker_has_memory(const struct worker *worker) {
+    uint64_t budget = worker->common->options.memory_budget / worker->common->options.lanes;
+    struct sink_stats sink;
+    sink_stats(worker->parts.sink, &sink);
+    uint64_t pages = page_pool_bytes(worker->parts.streams->pages);
+    uint64_t used = pages + sink.in_flight_bytes + worker->window_bytes;
+    /* With nothing on its way nothing would ever wake the reader: it may always go on. */
+    return used < budget || (sink.in_flight == 0 && pages == 0);
+}
+
+void worker_window_changed(struct worker *worker, size_t before, size_t after) {
+    worker->window_bytes = worker->window_bytes + after - before;
+}
+
+void worker_wait(struct worker *worker, struct reader *reader) {
+    if (!reader->queued) {
+        reader->queued = true;
+        aws_linked_list_push_back(&worker->blocked, &reader->queue_node);
+    }
+}
+
+/* Lets waiting readers go on, first come first served, until one has to wait again. */
+static void resume_waiting(struct worker *worker) {
+    while (!aws_linked_list_empty(&worker->blocked)) {
+        struct aws_linked_list_node *node = aws_linked_list_pop_front(&worker->blocked);
+        struct reader *reader = AWS_CONTAINER_OF(node, struct reader, queue_node);
+        reader->queued = false;
+        reader_resume(reader);
+        if (reader->queued) {
+            return;
+        }
+    }
+}
+
+/* ---- the sink's events ---- */
+
+static void sink_acked(void *ctx, const uint64_t *tokens, size_t count) {
+    struct worker *worker = ctx;
+    const uint64_t mask = (UINT64_C(1) << WORKER_ORDINAL_BITS) - 1;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t slot = tokens[i] >> WORKER_ORDINAL_BITS;
+        struct reader *reader = slot < worker->slot_count ? worker->readers[slot] : NULL;
+        if (reader != NULL) {
+            reader_acked(reader, tokens[i] & mask);
+        }
+    }
+    resume_waiting(worker);
+}
+
+static void sink_writable(void *ctx) {
+    resume_waiting(ctx);
+}
+
+static void sink_is_ready(void *ctx) {
+    struct worker *worker = ctx;
+    worker->sink_ready = true;
+    resume_waiting(worker);
+}
+
+static void stop_all_now(struct worker *worker) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        if (worker->readers[i] != NULL) {
+            reader_stop_now(worker->readers[i]);
+        }
+    }
+}
+
+static void sink_failed(void *ctx, const struct err *err) {
+    struct worker *worker = ctx;
+    worker->sink_dead = true;
+    worker_fail(worker, err);
+    stop_all_now(worker); /* no receipt will come: nothing to wait for */
+}
+
+static const struct sink_events sink_events = {
+    .acked = sink_acked,
+    .writable = sink_writable,
+    .ready = sink_is_ready,
+    .failed = sink_failed,
+};
+
+/* ---- closing ---- */
+
+static void parts_closed(void *ctx) {
+    struct worker *worker = ctx;
+    post(worker, &worker->closed_message, on_closed);
+}
+
+static void sink_closed(void *ctx) {
+    struct worker *worker = ctx;
+    worker->parts.sink = NULL;
+    lease_table_free(worker->leases);
+    worker->leases = NULL;
+    worker->common->host.close(worker->common->host_ctx, &worker->parts, parts_closed, worker);
+}
+
+static void check_closed(struct worker *worker) {
+    if (!worker->stopping || worker->closing || worker->open_readers > 0) {
+        return;
+    }
+    worker->closing = true;
+    lane_timer_cancel(&worker->deadline);
+    lane_timer_cancel(&worker->stats_timer);
+    update_stats(worker);
+    if (!worker->opened) {
+        post(worker, &worker->closed_message, on_closed);
+    } else {
+        /* Every reader has seen its receipts or given them up: nothing to wait for. */
+        sink_close(worker->parts.sink, 0, sink_closed, worker);
+    }
+}
+
+static void free_reader(void *ctx) {
+    struct reader *reader = ctx;
+    struct worker *worker = reader->worker;
+    struct shard *shard = reader->shard;
+    if (worker->leases != NULL) {
+        shard->lease = reader->holder.lease;
+    }
+    shard->result = reader->result;
+    shard->reader = NULL;
+    worker->readers[reader->slot] = NULL;
+    worker->next_ordinals[reader->slot] = reader->window.next;
+    worker->open_readers--;
+    reader_free(reader);
+    lane_post(worker->common->lane, &shard->closed_message, shard->closed_message.fn, shard);
+    check_closed(worker);
+}
+
+void worker_reader_closed(struct worker *worker, struct reader *reader) {
+    /* In a later turn, since the reader's own functions are still on the stack. */
+    lane_timer_init(&reader->timer, worker->lane, free_reader, reader);
+    lane_timer_set_ms(&reader->timer, 0);
+}
+
+static void stop_timed_out(void *ctx) {
+    struct worker *worker = ctx;
+    if (!worker->sink_dead) {
+        struct err err;
+        err_set(&err, ERR_STOP_TIMEOUT,
+                "%llu records were not acknowledged within stopTimeout (%llu ms); they will be "
+                "delivered again after the next start",
+                (unsigned long long)atomic_load_explicit(&worker->stats.in_flight,
+                                                         memory_order_relaxed),
+                (unsigned long long)worker->common->options.stop_timeout_ms);
+        worker_fail(worker, &err);
+    }
+    stop_all_now(worker);
+}
+
+/* The leases' last writes did not come back either: leave them to expire. */
+static void last_writes_timed_out(void *ctx) {
+    struct worker *worker = ctx;
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        struct reader *reader = worker->readers[i];
+        if (reader != NULL) {
+            LOG_ERROR("lease", "not-released", LOG_TEXT("shard", reader->shard->node->id));
+            reader->result = SHARD_RESULT_LOST;
+            free_reader(reader);
+        }
+    }
+}
+
+static void on_deadline(void *ctx) {
+    struct worker *worker = ctx;
+    update_stats(worker);
+    stop_timed_out(worker);
+    lane_timer_init(&worker->deadline, worker->lane, last_writes_timed_out, worker);
+    lane_timer_set_ms(&worker->deadline, LAST_WRITES_MS);
+}
+
+static void do_stop(void *ctx) {
+    struct worker *worker = ctx;
+    worker->stopping = true;
+    lane_timer_init(&worker->deadline, worker->lane, on_deadline, worker);
+    lane_timer_set_ms(&worker->deadline, worker->common->options.stop_timeout_ms);
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        if (worker->readers[i] != NULL) {
+            if (worker->sink_dead) {
+                reader_stop_now(worker->readers[i]);
+            } else {
+                reader_stop(worker->readers[i]);
+            }
+        }
+    }
+    check_closed(worker);
+}
+
+void worker_stop(struct worker *worker) {
+    lane_post(worker->lane, &worker->stop_message, do_stop, worker);
+}
+
+/* ---- shards ---- */
+
+static bool find_slot(struct worker *worker, uint32_t *ret_slot) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        if (worker->readers[i] == NULL) {
+            *ret_slot = i;
+            return true;
+        }
+    }
+    uint32_t count = worker->slot_count == 0 ? SLOTS_FIRST : worker->slot_count * 2;
+    if (count > (UINT32_C(1) << WORKER_SLOT_BITS)) {
+        return false;
+    }
+    struct reader **readers = realloc(worker->readers, count * sizeof(struct reader *));
+    if (readers == NULL) {
+        return false;
+    }
+    worker->readers = readers;
+    uint64_t *next_ordinals = realloc(worker->next_ordinals, count * sizeof(uint64_t));
+    if (next_ordinals == NULL) {
+        return false;
+    }
+    worker->next_ordinals = next_ordinals;
+    for (uint32_t i = worker->slot_count; i < count; i++) {
+        readers[i] = NULL;
+        next_ordinals[i] = 0;
+    }
+    *ret_slot = worker->slot_count;
+    worker->slot_count = count;
+    return true;
+}
+
+static void do_open_shard(void *ctx) {
+    struct shard *shard = ctx;
+    struct worker *worker = shard->worker;
+    uint32_t slot = 0;
+    struct reader *reader = NULL;
+    if (worker->opened && !worker->stopping && find_slot(worker, &slot)) {
+        reader = reader_new(worker, slot, shard, worker->next_ordinals[slot]);
+        if (reader == NULL) {
+            struct err err;
+            err_set(&err, ERR_NOMEM, "no memory to read shard %s", shard->node->id);
+            worker_fail(worker, &err);
+        }
+    }
+    if (reader == NULL) {
+        /* The lease was just taken and will be released by nobody: it expires, or is adopted at the next start. */
+        shard->result = SHARD_RESULT_LOST;
+        lane_post(worker->common->lane, &shard->closed_message, shard->closed_message.fn, shard);
+        return;
+    }
+    worker->readers[slot] = reader;
+    worker->open_readers++;
+    shard->reader = reader;
+}
+
+void worker_open_shard(struct worker *worker, struct shard *shard) {
+    shard->worker = worker;
+    lane_post(worker->lane, &shard->open_message, do_open_shard, shard);
+}
+
+static void do_finish_shard(void *ctx) {
+    struct shard *shard = ctx;
+    if (shard->reader != NULL) {
+        reader_finish(shard->reader);
+    }
+}
+
+void worker_finish_shard(struct worker *worker, struct shard *shard) {
+    lane_post(worker->lane, &shard->finish_message, do_finish_shard, shard);
+}
+
+/* ---- life ---- */
+
+static void do_open(void *ctx) {
+    struct worker *worker = ctx;
+    const struct source_common *common = worker->common;
+    struct err err = ERR_NONE;
+    if (!common->host.open(common->host_ctx, worker->lane, &sink_events, worker, &worker->parts,
+                           &err)) {
+        worker_fail(worker, &err);
+        return;
+    }
+    worker->opened = true;
+    if (worker->parts.table != NULL) {
+        struct lease_table_options options = {
+            .service = worker->parts.table,
+            .name = common->options.lease_table,
+            .worker_id = common->options.worker_id,
+            .billing = common->options.billing,
+        };
+        worker->leases = lease_table_new(&options);
+        if (worker->leases == NULL) {
+            err_set(&err, ERR_NOMEM, "no memory for a lease table");
+            worker_fail(worker, &err);
+            return;
+        }
+    }
+    lane_timer_set_ms(&worker->stats_timer, STATS_MS);
+    post(worker, &worker->opened_message, on_opened);
+}
+
+struct worker *worker_new(const struct source_common *common, struct lane *lane,
+                          const struct worker_events *events, void *events_ctx) {
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        return NULL;
+    }
+    worker->common = common;
+    worker->lane = lane;
+    worker->events = *events;
+    worker->events_ctx = events_ctx;
+    aws_linked_list_init(&worker->blocked);
+    lane_timer_init(&worker->stats_timer, lane, update_stats, worker);
+    lane_timer_init(&worker->deadline, lane, on_deadline, worker);
+    lane_post(lane, &worker->open_message, do_open, worker);
+    return worker;
+}
+
+void worker_free(struct worker *worker) {
+    if (worker != NULL) {
+        free(worker->readers);
+        free(worker->next_ordinals);
+        free(worker);
+    }
+}
