@@ -35,7 +35,7 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct lease 
 /* Texts of one request, built in one buffer; valid until the next use of the same lease_write. */
 struct lease_write {
     struct buf buf;
-    struct str key_json;  /* or the whole item for lease_write_create */
+    struct str key_json; /* or the whole item for lease_write_create */
     struct table_expression expression;
 };
 void lease_write_init(struct lease_write *write);

@@ -15,11 +15,12 @@ enum message_key { MESSAGE_KEY_ITEM, MESSAGE_KEY_EVENT_ID, MESSAGE_KEY_NONE };
 /* The same for all records of a shard. */
 struct mapping {
     enum message_key key;
-    struct str hash_key;   /* attribute names of the stream's KeySchema; borrowed, must outlive the mapping */
-    struct str range_key;  /* empty when there is none */
+    struct str
+        hash_key; /* attribute names of the stream's KeySchema; borrowed, must outlive the mapping */
+    struct str range_key; /* empty when there is none */
     struct str table_name;
     struct str shard_id;
-    struct buf scratch;    /* the last message's key and texts */
+    struct buf scratch; /* the last message's key and texts */
 };
 
 void mapping_init(struct mapping *mapping);

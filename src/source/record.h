@@ -10,9 +10,12 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "source/json_scan.h"
 #include "source/seqno.h"
 
-enum { RECORD_MAX_DEPTH = 128 };
+enum {
+    RECORD_MAX_DEPTH = JSON_SCAN_MAX_DEPTH
+}; /* of one member's value; DynamoDB's 32 levels need 66 */
 
 struct record {
     /* String members, raw between the quotes; ptr NULL when absent. */
@@ -30,10 +33,11 @@ struct record {
     struct str keys;
     struct str new_image;
     struct str old_image;
-    struct str size_bytes;    /* a JSON number as spelt */
-    int64_t created_ms;       /* ApproximateCreationDateTime in epoch ms, any JSON number spelling; 0 when absent */
+    struct str size_bytes; /* a JSON number as spelt */
+    int64_t
+        created_ms; /* ApproximateCreationDateTime in epoch ms, any JSON number spelling; 0 when absent */
     bool has_created;
-    struct seqno seqno;       /* of sequence_number */
+    struct seqno seqno; /* of sequence_number */
 };
 
 /* Walks the records of one page. */
@@ -41,17 +45,20 @@ struct record_page {
     const char *at; /* next byte */
     const char *end;
     const char *start;
-    struct str next_iterator; /* raw; ptr NULL: end of a closed shard (absent, null and "" alike). Set when the walk
-                                 has ended; empty before. */
-    bool in_records;
-    bool ended;
+    struct str
+        next_iterator; /* raw; ptr NULL: end of a closed shard (absent, null and "" alike). Only to be looked
+                                 at when the walk has ended. */
+    bool has_records; /* the array was found */
+    bool in_records;  /* `at` is at a record or at the array's end */
+    bool ended;       /* all of it is read and valid */
 };
 
 /* body must stay in place and have PAGE_PADDING bytes of readable memory behind it. */
 bool record_page_open(struct record_page *page, struct str body, struct err *err);
 /* The next record; false at the end (err untouched) or on broken JSON (err set: ERR_AWS_REPLY with the offset, or
  * ERR_RECORD for a record without sequence number or with one that is not a number).
- * After the last record the rest of the page is validated and next_iterator is set. */
+ * After the last record the rest of the page is validated, `ended` is true and next_iterator is set. After broken
+ * JSON the walk stays where it is; after ERR_RECORD (ret_record holds what there is of it) the next call goes on. */
 bool record_page_next(struct record_page *page, struct record *ret_record, struct err *err);
 
 /* Undoes JSON escapes of a raw string into `to` (never longer than raw). Lone surrogates become U+FFFD. Returns the

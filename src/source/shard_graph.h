@@ -1,6 +1,6 @@
 /*
- * shard_graph: the shards of one stream as listed, their lineage, and the two decisions made of it: which leases are
- * missing, and which shard may be read now. Pure; made for tens of thousands of shards.
+ * shard_graph: the shards of one stream as listed, their lineage, and the decision made of it: which leases are
+ * missing. Pure; made for tens of thousands of shards.
  */
 #ifndef SOURCE_SHARD_GRAPH_H
 #define SOURCE_SHARD_GRAPH_H
@@ -17,27 +17,31 @@ struct shard_node {
     struct shard_node *next_sibling;
     bool open;   /* no ending sequence number, and no child listed */
     bool listed; /* in the newest full listing */
+    bool pinned; /* the caller's: keep it though a listing does not have it any more */
     void *user;  /* the caller's */
 };
 
 struct shard_graph *shard_graph_new(void);
 void shard_graph_free(struct shard_graph *graph);
 
-/* Starts a full listing; pages follow; `end` drops what was not listed (calls dropped for each, children first) and
- * settles `open`: a shard that has a child is closed whatever the listing says. With disabled true, closed shards
- * without children are left closed all the same. */
+/* Starts a full listing; pages follow; `end` drops what was not listed (calls dropped for each, children first; it may
+ * not touch the graph) and settles lineage and `open`: a shard that has a child is closed whatever the listing says.
+ * What shard_graph_add_one found meanwhile stays. Repeated ids count once; a shard that is its own ancestor loses
+ * its parent. False, with err, only when out of memory. */
 void shard_graph_begin(struct shard_graph *graph);
 bool shard_graph_add(struct shard_graph *graph, const struct stream_shard *shards, size_t count,
                      struct err *err);
 void shard_graph_end(struct shard_graph *graph, void (*dropped)(void *ctx, struct shard_node *node),
                      void *ctx);
-/* One shard outside a full listing (found as a child at its parent's end). Existing: returned as it is. */
+/* One shard outside a full listing (found as a child at its parent's end). Existing: returned as it is. NULL when out
+ * of memory. */
 struct shard_node *shard_graph_add_one(struct shard_graph *graph, const struct stream_shard *shard,
                                        struct err *err);
 
 struct shard_node *shard_graph_find(struct shard_graph *graph, struct str id);
 size_t shard_graph_count(const struct shard_graph *graph);
-/* All nodes, parents before children, by id. The array is the graph's, valid until it changes. */
+/* All nodes in order of id, but parents always before children. The array is the graph's, valid until it changes. NULL
+ * when out of memory. */
 struct shard_node *const *shard_graph_sorted(struct shard_graph *graph, size_t *ret_count,
                                              struct err *err);
 
@@ -49,9 +53,10 @@ struct shard_missing {
 
 /* KCL's rule (facts, 1.8), per open shard without lease, walking up its lineage: under a leased ancestor the whole path
  * below it gets TRIM_HORIZON; without one, initial TRIM_HORIZON gives the entire lineage TRIM_HORIZON and LATEST
- * gives only the open shard LATEST. In addition, with initial TRIM_HORIZON, closed shards without open descendant are
- * read too (a disabled stream; KCL would lose them), and a closed child of a leased shard as well. has_lease tells
- * whether a node has one. Parents first. *ret is malloc'ed; the caller frees it. */
+ * gives only the open shard LATEST. In addition (KCL would lose their records, e.g. of a disabled stream), closed shards
+ * without open descendant get TRIM_HORIZON when initial is TRIM_HORIZON or an ancestor has a lease; but none of
+ * which a descendant has a lease: that one was read before. has_lease tells whether a node has one; it is asked once
+ * for each. Any other initial is taken as TRIM_HORIZON. Parents first. *ret is malloc'ed; the caller frees it. */
 bool shard_graph_missing(struct shard_graph *graph, enum position_kind initial,
                          bool (*has_lease)(void *ctx, const struct shard_node *node), void *ctx,
                          struct shard_missing **ret, size_t *ret_count, struct err *err);

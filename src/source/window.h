@@ -16,12 +16,14 @@ struct window_slot {
 };
 
 struct window {
-    struct window_slot *slots; /* ring, capacity a power of two; grows by doubling, shrinks when it drains */
+    struct window_slot
+        *slots; /* ring, capacity a power of two; grows by doubling, shrinks when it drains */
     uint32_t capacity;
-    uint64_t head;          /* ordinal of the oldest record not known to be done */
-    uint64_t next;          /* ordinal of the next record */
-    uint32_t unacked;       /* records in [head, next) without acknowledgement */
-    struct seqno acked;     /* sequence number of record head - 1: the contiguous acknowledged position */
+    uint64_t head;    /* ordinal of the oldest record not known to be done */
+    uint64_t next;    /* ordinal of the next record */
+    uint32_t unacked; /* records in [head, next) without acknowledgement */
+    struct seqno
+        acked; /* sequence number of record head - 1: the contiguous acknowledged position */
 };
 
 /* Numbering starts at first_ordinal; nothing acknowledged yet. Allocates nothing. */

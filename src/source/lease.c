@@ -1,0 +1,300 @@
+#include "source/lease.h"
+
+#include <aws/common/json.h>
+
+#include <inttypes.h>
+
+/* The attribute's value under the type tag; NULL when the attribute is absent, and wrong set when it is of another
+ * type. */
+static const struct aws_json_value *typed(const struct aws_json_value *item, const char *name,
+                                          const char *type, bool *ret_wrong) {
+    const struct aws_json_value *attribute = aws_json_value_get_from_object_c_str(item, name);
+    if (attribute == NULL) {
+        return NULL;
+    }
+    const struct aws_json_value *value = NULL;
+    if (aws_json_value_is_object(attribute)) {
+        value = aws_json_value_get_from_object_c_str(attribute, type);
+    }
+    *ret_wrong = value == NULL;
+    return value;
+}
+
+/* The text of a string value. */
+static bool string_of(const struct aws_json_value *value, struct str *ret) {
+    struct aws_byte_cursor cursor;
+    if (!aws_json_value_is_string(value) ||
+        aws_json_value_get_string(value, &cursor) != AWS_OP_SUCCESS) {
+        return false;
+    }
+    *ret = str_make((const char *)cursor.ptr, cursor.len);
+    return true;
+}
+
+static bool broken(struct err *err, const char *name) {
+    return err_set(err, ERR_AWS_REPLY, "lease item: attribute %s is malformed", name);
+}
+
+/* Attribute of type S or N; STR_NONE when absent. */
+static bool read_text(const struct aws_json_value *item, const char *name, const char *type,
+                      struct str *ret, struct err *err) {
+    bool wrong = false;
+    *ret = STR_NONE;
+    const struct aws_json_value *value = typed(item, name, type, &wrong);
+    if (wrong || (value != NULL && !string_of(value, ret))) {
+        return broken(err, name);
+    }
+    return true;
+}
+
+static bool read_name(const struct aws_json_value *item, const char *name, char *to,
+                      size_t capacity, struct err *err) {
+    struct str text;
+    return read_text(item, name, "S", &text, err) &&
+           (str_copy(text, to, capacity) || broken(err, name));
+}
+
+static bool read_number(const struct aws_json_value *item, const char *name, uint64_t *ret,
+                        struct err *err) {
+    struct str text;
+    *ret = 0;
+    return read_text(item, name, "N", &text, err) &&
+           (text.ptr == NULL || str_to_u64(text, ret) || broken(err, name));
+}
+
+static bool read_parent(const struct aws_json_value *item, struct lease *lease, struct err *err) {
+    bool wrong = false;
+    const struct aws_json_value *set = typed(item, "parentShardId", "SS", &wrong);
+    if (set == NULL && !wrong) {
+        return true;
+    }
+    struct str text;
+    if (wrong || !aws_json_value_is_array(set) || aws_json_get_array_size(set) == 0 ||
+        !string_of(aws_json_get_array_element(set, 0), &text) ||
+        !str_copy(text, lease->parent, sizeof lease->parent)) {
+        return broken(err, "parentShardId");
+    }
+    return true;
+}
+
+static bool is_lease(const struct aws_json_value *item) {
+    bool wrong = false;
+    struct str type;
+    const struct aws_json_value *value = typed(item, "entityType", "S", &wrong);
+    if (wrong || (value != NULL && !(string_of(value, &type) && str_is(type, "LEASE")))) {
+        return false; /* KCL 3 keeps rows of other kinds in the same table */
+    }
+    return aws_json_value_get_from_object_c_str(item, "leaseCounter") != NULL &&
+           aws_json_value_get_from_object_c_str(item, "checkpoint") != NULL;
+}
+
+enum lease_item lease_from_item(const struct aws_json_value *item, struct lease *ret_lease,
+                                struct err *err) {
+    *ret_lease = (struct lease){.counter = 0};
+    if (!aws_json_value_is_object(item) || !is_lease(item)) {
+        return LEASE_ITEM_OTHER;
+    }
+    struct str checkpoint;
+    uint64_t start = 0;
+    if (!read_name(item, "leaseKey", ret_lease->key, sizeof ret_lease->key, err)) {
+        return LEASE_ITEM_BROKEN;
+    }
+    if (ret_lease->key[0] == '\0') {
+        broken(err, "leaseKey");
+        return LEASE_ITEM_BROKEN;
+    }
+    bool fine =
+        read_name(item, "leaseOwner", ret_lease->owner, sizeof ret_lease->owner, err) &&
+        read_number(item, "leaseCounter", &ret_lease->counter, err) &&
+        read_number(item, "ownerSwitchesSinceCheckpoint", &ret_lease->owner_switches, err) &&
+        read_text(item, "checkpoint", "S", &checkpoint, err) &&
+        (position_parse(checkpoint, &ret_lease->checkpoint) || broken(err, "checkpoint")) &&
+        read_parent(item, ret_lease, err) &&
+        read_name(item, "d2pStream", ret_lease->stream, sizeof ret_lease->stream, err) &&
+        read_number(item, "d2pStart", &start, err) &&
+        (start <= INT64_MAX || broken(err, "d2pStart"));
+    if (!fine) {
+        err_context(err, "lease %s", ret_lease->key);
+        return LEASE_ITEM_BROKEN;
+    }
+    ret_lease->start_ms = (int64_t)start;
+    return LEASE_ITEM_OK;
+}
+
+void lease_write_init(struct lease_write *write) {
+    *write = (struct lease_write){.key_json = STR_NONE};
+    buf_init(&write->buf, BUF_MAX_REQUEST);
+}
+
+void lease_write_done(struct lease_write *write) {
+    buf_done(&write->buf);
+}
+
+/* Every attribute goes by a placeholder, so that no reserved word can ever matter. A request may only declare those
+ * that it uses. */
+#define NAME_COUNTER "\"#counter\":\"leaseCounter\""
+#define NAME_OWNER ",\"#owner\":\"leaseOwner\""
+#define NAME_SWITCHES ",\"#switches\":\"ownerSwitchesSinceCheckpoint\""
+#define NAMES_CHECKPOINT                                                                           \
+    NAME_SWITCHES ",\"#checkpoint\":\"checkpoint\",\"#sub\":\"checkpointSubSequenceNumber\""       \
+                  ",\"#pending\":\"pendingCheckpoint\""                                            \
+                  ",\"#pendingSub\":\"pendingCheckpointSubSequenceNumber\""
+#define SET_COUNTER "SET #counter = :new"
+#define SET_CHECKPOINT ", #checkpoint = :checkpoint, #sub = :zero, #switches = :zero"
+#define REMOVE_PENDING " REMOVE #pending, #pendingSub"
+#define IF_COUNTER "#counter = :old"
+#define IF_NOT_ENDED " AND #checkpoint <> :end"
+
+/* Starts a request: the buffer holds the key, then (behind *ret_values) the values, so far the counter's. */
+static void start(struct lease_write *write, const struct lease *lease, size_t *ret_values) {
+    struct buf *buf = &write->buf;
+    buf_reset(buf);
+    write->expression = (struct table_expression){.condition = STR_NONE};
+    buf_add_text(buf, "{\"leaseKey\":{\"S\":");
+    buf_add_json_string(buf, str_of(lease->key));
+    buf_add_text(buf, "}}");
+    *ret_values = buf->len;
+    buf_add_format(buf, "{\":old\":{\"N\":\"%" PRIu64 "\"},\":new\":{\"N\":\"%" PRIu64 "\"}",
+                   lease->counter, lease->counter + 1);
+}
+
+static bool check(const struct lease_write *write, const struct lease *lease, struct err *err) {
+    return !write->buf.failed ||
+           err_set(err, ERR_INTERNAL, "the request for lease %s does not fit", lease->key);
+}
+
+/* Ends the values and points to the texts, now that the buffer does not move any more. */
+static bool finish(struct lease_write *write, const struct lease *lease, size_t values,
+                   struct err *err) {
+    buf_add_char(&write->buf, '}');
+    if (!check(write, lease, err)) {
+        return false;
+    }
+    struct str all = buf_str(&write->buf);
+    write->key_json = str_make(all.ptr, values);
+    write->expression.values_json = str_make(all.ptr + values, all.len - values);
+    return true;
+}
+
+static void add_position(struct buf *buf, const struct position *position) {
+    char text[SEQNO_MAX_DIGITS + 1];
+    (void)position_format(position, text);
+    buf_add_format(buf, "{\"S\":\"%s\"}", text);
+}
+
+static void add_checkpoint_values(struct lease_write *write, const struct position *checkpoint) {
+    buf_add_text(&write->buf, ",\":checkpoint\":");
+    add_position(&write->buf, checkpoint);
+    buf_add_text(&write->buf, ",\":zero\":{\"N\":\"0\"}");
+    if (checkpoint->kind != POSITION_SHARD_END) {
+        buf_add_text(&write->buf, ",\":end\":{\"S\":\"SHARD_END\"}");
+    }
+}
+
+/* The end of a shard is final: nothing but itself may be written over it. */
+static struct str checkpoint_condition(const struct position *checkpoint) {
+    return checkpoint->kind == POSITION_SHARD_END ? STR(IF_COUNTER) : STR(IF_COUNTER IF_NOT_ENDED);
+}
+
+bool lease_write_create(struct lease_write *write, const struct lease *lease, struct err *err) {
+    struct buf *buf = &write->buf;
+    buf_reset(buf);
+    buf_add_text(buf, "{\"leaseKey\":{\"S\":");
+    buf_add_json_string(buf, str_of(lease->key));
+    buf_add_text(buf, "},\"leaseCounter\":{\"N\":\"0\"}"
+                      ",\"ownerSwitchesSinceCheckpoint\":{\"N\":\"0\"},\"checkpoint\":");
+    add_position(buf, &lease->checkpoint);
+    buf_add_text(buf, ",\"checkpointSubSequenceNumber\":{\"N\":\"0\"}");
+    if (lease->parent[0] !=
+        '\0') { /* neither an empty set nor an empty string: KCL cannot read them */
+        buf_add_text(buf, ",\"parentShardId\":{\"SS\":[");
+        buf_add_json_string(buf, str_of(lease->parent));
+        buf_add_text(buf, "]}");
+    }
+    if (lease->stream[0] != '\0') {
+        buf_add_text(buf, ",\"d2pStream\":{\"S\":");
+        buf_add_json_string(buf, str_of(lease->stream));
+        buf_add_char(buf, '}');
+    }
+    if (lease->start_ms != 0) {
+        buf_add_format(buf, ",\"d2pStart\":{\"N\":\"%" PRId64 "\"}", lease->start_ms);
+    }
+    buf_add_char(buf, '}');
+    if (!check(write, lease, err)) {
+        return false;
+    }
+    write->key_json = buf_str(buf);
+    write->expression = (struct table_expression){
+        .condition = STR("attribute_not_exists(#key)"),
+        .names_json = STR("{\"#key\":\"leaseKey\"}"),
+    };
+    return true;
+}
+
+bool lease_write_take(struct lease_write *write, const struct lease *lease, struct str me,
+                      struct err *err) {
+    bool switched = lease->owner[0] != '\0' && !str_is(me, lease->owner);
+    size_t values;
+    start(write, lease, &values);
+    buf_add_text(&write->buf, ",\":me\":{\"S\":");
+    buf_add_json_string(&write->buf, me);
+    buf_add_char(&write->buf, '}');
+    write->expression.condition = STR(IF_COUNTER);
+    if (switched) {
+        buf_add_text(&write->buf, ",\":one\":{\"N\":\"1\"}");
+        write->expression.update = STR(SET_COUNTER ", #owner = :me ADD #switches :one");
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER NAME_SWITCHES "}");
+    } else {
+        write->expression.update = STR(SET_COUNTER ", #owner = :me");
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER "}");
+    }
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_renew(struct lease_write *write, const struct lease *lease, struct err *err) {
+    size_t values;
+    start(write, lease, &values);
+    write->expression.condition = STR(IF_COUNTER);
+    write->expression.update = STR(SET_COUNTER);
+    write->expression.names_json = STR("{" NAME_COUNTER "}");
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease,
+                            const struct position *checkpoint, struct err *err) {
+    size_t values;
+    start(write, lease, &values);
+    add_checkpoint_values(write, checkpoint);
+    write->expression.condition = checkpoint_condition(checkpoint);
+    write->expression.update = STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING);
+    write->expression.names_json = STR("{" NAME_COUNTER NAMES_CHECKPOINT "}");
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_release(struct lease_write *write, const struct lease *lease,
+                         const struct position *checkpoint, struct err *err) {
+    size_t values;
+    start(write, lease, &values);
+    if (checkpoint != NULL) {
+        add_checkpoint_values(write, checkpoint);
+        write->expression.condition = checkpoint_condition(checkpoint);
+        write->expression.update = STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner");
+        write->expression.names_json = STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER "}");
+    } else {
+        write->expression.condition = STR(IF_COUNTER);
+        write->expression.update = STR(SET_COUNTER " REMOVE #owner");
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER "}");
+    }
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_key(struct lease_write *write, const struct lease *lease, struct err *err) {
+    struct buf *buf = &write->buf;
+    buf_reset(buf);
+    buf_add_text(buf, "{\"leaseKey\":{\"S\":");
+    buf_add_json_string(buf, str_of(lease->key));
+    buf_add_text(buf, "}}");
+    write->expression = (struct table_expression){.condition = STR_NONE};
+    write->key_json = buf_str(buf);
+    return check(write, lease, err);
+}

@@ -1,0 +1,100 @@
+#include "source/seqno.h"
+
+/* Digit i of a packed number: the even ones sit in the high halves, so that bytes compare like digits. */
+static unsigned digit_at(const struct seqno *seqno, size_t i) {
+    unsigned pair = seqno->digits[i / 2];
+    return i % 2 == 0 ? pair >> 4 : pair & 15;
+}
+
+bool seqno_parse(struct str text, struct seqno *ret_seqno) {
+    if (text.len == 0 || text.len > SEQNO_MAX_DIGITS) {
+        return false;
+    }
+    struct seqno seqno = {.count = (uint8_t)text.len};
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
+        if (digit > 9) {
+            return false;
+        }
+        seqno.digits[i / 2] |= (uint8_t)(i % 2 == 0 ? digit << 4 : digit);
+    }
+    *ret_seqno = seqno;
+    return true;
+}
+
+size_t seqno_format(const struct seqno *seqno, char to[SEQNO_MAX_DIGITS + 1]) {
+    for (size_t i = 0; i < seqno->count; i++) {
+        to[i] = (char)('0' + digit_at(seqno, i));
+    }
+    to[seqno->count] = '\0';
+    return seqno->count;
+}
+
+static size_t leading_zeros(const struct seqno *seqno) {
+    size_t zeros = 0;
+    while (zeros < seqno->count && digit_at(seqno, zeros) == 0) {
+        zeros++;
+    }
+    return zeros;
+}
+
+int seqno_compare(const struct seqno *a, const struct seqno *b) {
+    if (a->count == b->count) {
+        return memcmp(a->digits, b->digits,
+                      sizeof a->digits); /* the usual case: one stream pads alike */
+    }
+    size_t skip_a = leading_zeros(a);
+    size_t skip_b = leading_zeros(b);
+    size_t len_a = a->count - skip_a;
+    size_t len_b = b->count - skip_b;
+    if (len_a != len_b) {
+        return len_a < len_b ? -1 : 1;
+    }
+    for (size_t i = 0; i < len_a; i++) {
+        unsigned digit_a = digit_at(a, skip_a + i);
+        unsigned digit_b = digit_at(b, skip_b + i);
+        if (digit_a != digit_b) {
+            return digit_a < digit_b ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
+static const char *const sentinels[] = {
+    [POSITION_AT_TIMESTAMP] = "AT_TIMESTAMP",
+    [POSITION_TRIM_HORIZON] = "TRIM_HORIZON",
+    [POSITION_LATEST] = "LATEST",
+    [POSITION_SEQUENCE_NUMBER] = NULL,
+    [POSITION_SHARD_END] = "SHARD_END",
+};
+
+bool position_parse(struct str text, struct position *ret_position) {
+    for (size_t i = 0; i < sizeof sentinels / sizeof sentinels[0]; i++) {
+        if (sentinels[i] != NULL && str_is(text, sentinels[i])) {
+            *ret_position = (struct position){.kind = (enum position_kind)i};
+            return true;
+        }
+    }
+    struct position position = {.kind = POSITION_SEQUENCE_NUMBER};
+    if (!seqno_parse(text, &position.seqno)) {
+        return false;
+    }
+    *ret_position = position;
+    return true;
+}
+
+size_t position_format(const struct position *position, char to[SEQNO_MAX_DIGITS + 1]) {
+    if (position->kind == POSITION_SEQUENCE_NUMBER) {
+        return seqno_format(&position->seqno, to);
+    }
+    struct str text = str_of(sentinels[position->kind]);
+    memcpy(to, text.ptr, text.len + 1);
+    return text.len;
+}
+
+int position_compare(const struct position *a, const struct position *b) {
+    if (a->kind != b->kind) {
+        return a->kind < b->kind ? -1 : 1;
+    }
+    return a->kind == POSITION_SEQUENCE_NUMBER ? seqno_compare(&a->seqno, &b->seqno) : 0;
+}
