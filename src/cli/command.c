@@ -1,0 +1,180 @@
+#include "cli/command.h"
+
+#include "cli/options.h"
+#include "cli/signals.h"
+#include "config/suggest.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    LOG_OPTIONS = OPTION_LOG_LEVEL | OPTION_LOG_FORMAT,
+    LOAD_OPTIONS = LOG_OPTIONS | OPTION_CONFIG | OPTION_SET,
+};
+
+struct command {
+    const char *name; /* one or two words */
+    const char *summary;
+    unsigned options;
+    bool stops_cleanly; /* the first SIGTERM or SIGINT only asks: see signals.h */
+    int (*run)(const struct command_args *args);
+};
+
+static const struct command commands[] = {
+    {"config show", "print the configuration in force, and where each value comes from",
+     LOAD_OPTIONS | OPTION_JSON, false, cmd_config_show},
+    {"config reference", "print all properties", OPTION_MARKDOWN, false, cmd_config_reference},
+    {"version", "print the version", 0, false, cmd_version},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static int print_help(const struct command *command) {
+    struct buf help;
+    struct err err = ERR_NONE;
+    buf_init(&help, BUF_MAX_REQUEST);
+    if (command == NULL) {
+        buf_add_text(&help, "ddb2pulsar: DynamoDB change streams into Apache Pulsar\n\n"
+                            "usage: ddb2pulsar COMMAND [OPTION]...\n\n");
+        for (size_t i = 0; i < COMMAND_COUNT; i++) {
+            buf_add_format(&help, "  %-18s %s\n", commands[i].name, commands[i].summary);
+        }
+        buf_add_text(&help, "\nddb2pulsar COMMAND --help lists a command's options.\n");
+    } else {
+        buf_add_format(&help, "usage: ddb2pulsar %s [OPTION]...\n\n%s\n\n", command->name,
+                       command->summary);
+        options_add_help(&help, command->options);
+    }
+    bool ok = cli_print(&help, &err);
+    buf_done(&help);
+    return ok ? 0 : cli_fail(NULL, &err);
+}
+
+/* How many of the words are the command's name; 0: another command. */
+static int match(const struct command *command, int argc, char **argv) {
+    struct str name = str_of(command->name);
+    const char *space = memchr(name.ptr, ' ', name.len);
+    size_t first = space == NULL ? name.len : (size_t)(space - name.ptr);
+    if (!str_is(str_make(name.ptr, first), argv[0])) {
+        return 0;
+    }
+    if (space == NULL) {
+        return 1;
+    }
+    return argc > 1 && strcmp(space + 1, argv[1]) == 0 ? 2 : 0;
+}
+
+/* The sentence for a word that starts no command, or only half of one. */
+static void explain_unknown(int argc, char **argv, struct err *err) {
+    struct buf halves; /* what may follow the first word */
+    buf_init(&halves, 256);
+    size_t len = strlen(argv[0]);
+    struct suggest suggest = {.word = str_make(argv[0], len)};
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const char *name = commands[i].name;
+        suggest_offer(&suggest, name);
+        if (strncmp(name, argv[0], len) == 0 && name[len] == ' ') {
+            buf_add_format(&halves, "%s%s", halves.len > 0 ? " or " : "", name + len + 1);
+        }
+    }
+    if (halves.len > 0 && argc > 1) {
+        err_set(err, ERR_USAGE, "there is no command \"%s %s\"; %s takes %s", argv[0], argv[1],
+                argv[0], buf_text(&halves));
+    } else if (halves.len > 0) {
+        err_set(err, ERR_USAGE, "%s needs %s behind it", argv[0], buf_text(&halves));
+    } else if (argv[0][0] == '-') {
+        err_set(err, ERR_USAGE,
+                "the command comes first, options behind it; ddb2pulsar --help "
+                "lists the commands");
+    } else if (suggest.best != NULL) {
+        err_set(err, ERR_USAGE, "there is no command \"%s\"; did you mean %s?", argv[0],
+                suggest.best);
+    } else {
+        err_set(err, ERR_USAGE, "there is no command \"%s\"; ddb2pulsar --help lists them",
+                argv[0]);
+    }
+    buf_done(&halves);
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct options options;
+    struct err err = ERR_NONE;
+    if (!options_parse(command->name, command->options, argc, argv, &options, &err)) {
+        return cli_fail(NULL, &err);
+    }
+    int code;
+    if (options.help) {
+        code = print_help(command);
+    } else {
+        log_setup(options.args.log_level, options.args.log_format);
+        if (command->stops_cleanly) {
+            signals_block();
+        }
+        code = command->run(&options.args);
+    }
+    options_done(&options);
+    return code;
+}
+
+int command_main(int argc, char **argv) {
+    struct err err = ERR_NONE;
+    if (argc < 2) {
+        err_set(&err, ERR_USAGE, "a command is missing; ddb2pulsar --help lists them");
+        return cli_fail(NULL, &err);
+    }
+    argc--;
+    argv++;
+    if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+        return print_help(NULL);
+    }
+    if (strcmp(argv[0], "--version") == 0) {
+        return cmd_version(NULL);
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        int words = match(&commands[i], argc, argv);
+        if (words > 0) {
+            return run(&commands[i], argc - words, argv + words);
+        }
+    }
+    explain_unknown(argc, argv, &err);
+    return cli_fail(NULL, &err);
+}
+
+bool cli_load_config(const struct command_args *args, const char *forced,
+                     struct config **ret_config, struct err *err) {
+    const struct config_input input = {
+        .file = args->config_file,
+        .sets = args->sets,
+        .set_count = args->set_count,
+        .forced = &forced,
+        .forced_count = forced != NULL ? 1 : 0,
+        .environment = (const char *const *)environ,
+    };
+    struct config *config = config_load(&input, err);
+    if (config == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < config->note_count; i++) {
+        LOG_INFO("config", "note", LOG_TEXT("text", config->notes[i]));
+    }
+    *ret_config = config;
+    return true;
+}
+
+int cli_fail(const struct command_args *args, const struct err *err) {
+    if (args != NULL && args->log_format == LOG_FORMAT_JSON) {
+        LOG_ERROR("cli", "failed", LOG_ERR(err));
+    } else {
+        (void)fprintf(stderr, "ddb2pulsar: %s\n", err->text);
+    }
+    return err_exit_code(err->code);
+}
+
+bool cli_print(const struct buf *result, struct err *err) {
+    if (result->failed) {
+        return err_set(err, ERR_NOMEM, "out of memory");
+    }
+    if (fwrite(result->data, 1, result->len, stdout) != result->len || fflush(stdout) != 0) {
+        return err_set(err, ERR_OUTPUT, "standard output cannot be written");
+    }
+    return true;
+}

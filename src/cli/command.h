@@ -1,0 +1,44 @@
+/*
+ * command: the commands of the program, and how they get their options. One table is the parser's, the help's and
+ * the dispatcher's.
+ *
+ * A command returns the program's exit code. Results go to stdout, everything else to stderr.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "config/config.h"
+
+struct command_args {
+    const char *config_file; /* NULL: none given */
+    const char *const *sets; /* "key=value" each */
+    size_t set_count;
+    bool until_caught_up;
+    bool json;
+    bool markdown;
+    enum log_level log_level; /* already in force, as is the format */
+    enum log_format log_format;
+};
+
+/* Finds the command, parses its options, runs it. Returns the exit code. */
+int command_main(int argc, char **argv);
+
+int cmd_config_reference(const struct command_args *args);
+int cmd_config_show(const struct command_args *args);
+int cmd_version(const struct command_args *args);
+
+/* The configuration of a command, from its options and the environment; its notes are logged. forced is "key=value",
+ * a property that the command itself decides above all others, or NULL. The caller frees *ret_config. */
+bool cli_load_config(const struct command_args *args, const char *forced,
+                     struct config **ret_config, struct err *err);
+
+/* Reports an error, once, as one line on stderr, and returns its exit code. */
+int cli_fail(const struct command_args *args, const struct err *err);
+
+/* Writes a command's result to stdout; false with ERR_OUTPUT when it cannot be written, or ERR_NOMEM when
+ * it could not be built. */
+bool cli_print(const struct buf *result, struct err *err);
+
+#endif

@@ -1,0 +1,159 @@
+#include "cli/options.h"
+
+#include "config/suggest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct row {
+    unsigned bit;
+    char letter;       /* 0: none */
+    const char *name;  /* with "--" */
+    const char *value; /* how help calls its value; NULL: it takes none */
+    const char *text;
+};
+
+static const struct row rows[] = {
+    {OPTION_CONFIG, 'c', "--config", "FILE",
+     "configuration, JSON or YAML; also Pulsar's source configuration file"},
+    {OPTION_SET, 0, "--set", "KEY=VALUE", "set a property; goes above environment and file"},
+    {OPTION_UNTIL_CAUGHT_UP, 0, "--until-caught-up", NULL,
+     "exit 0 when all shards are read up to now, delivered and checkpointed"},
+    {OPTION_JSON, 0, "--json", NULL, "print JSON"},
+    {OPTION_MARKDOWN, 0, "--markdown", NULL, "print Markdown"},
+    {OPTION_LOG_LEVEL, 0, "--log-level", "LEVEL", "error, warn, info (default) or debug"},
+    {OPTION_LOG_FORMAT, 0, "--log-format", "FORMAT", "text (default) or json, one object per line"},
+    {OPTION_HELP, 'h', "--help", NULL, "print this"},
+};
+enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
+
+/* By "-c", "--config" or "--config=...". Sets *ret_value to what is behind '=', or NULL. */
+static const struct row *find(unsigned allowed, const char *word, const char **ret_value) {
+    size_t len = strcspn(word, "=");
+    *ret_value = word[len] == '=' ? word + len + 1 : NULL;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        bool is_letter = len == 2 && rows[i].letter != 0 && word[1] == rows[i].letter;
+        if ((rows[i].bit & allowed) != 0 &&
+            (is_letter || str_is(str_make(word, len), rows[i].name))) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+static bool fail_unknown(const char *command, unsigned allowed, const char *word, struct err *err) {
+    size_t len = strcspn(word, "="); /* what is behind it may be a secret */
+    struct suggest suggest = {.word = str_make(word, len)};
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if ((rows[i].bit & allowed) != 0) {
+            suggest_offer(&suggest, rows[i].name);
+        }
+    }
+    if (suggest.best != NULL) {
+        return err_set(err, ERR_USAGE, "%s has no option %.*s; did you mean %s?", command, (int)len,
+                       word, suggest.best);
+    }
+    return err_set(err, ERR_USAGE, "%s has no option %.*s; ddb2pulsar %s --help lists them",
+                   command, (int)len, word, command);
+}
+
+static bool store(const char *command, const struct row *row, const char *value,
+                  struct options *options, struct err *err) {
+    struct command_args *args = &options->args;
+    switch (row->bit) {
+    case OPTION_CONFIG:
+        if (args->config_file != NULL) {
+            return err_set(err, ERR_USAGE, "%s: --config is given twice", command);
+        }
+        args->config_file = value;
+        return true;
+    case OPTION_SET:
+        options->sets[args->set_count++] = value;
+        return true;
+    case OPTION_UNTIL_CAUGHT_UP:
+        args->until_caught_up = true;
+        return true;
+    case OPTION_JSON:
+        args->json = true;
+        return true;
+    case OPTION_MARKDOWN:
+        args->markdown = true;
+        return true;
+    case OPTION_LOG_LEVEL:
+        return log_level_parse(str_of(value), &args->log_level) ||
+               err_set(err, ERR_USAGE,
+                       "%s: --log-level is \"%s\"; allowed: error, warn, info or debug", command,
+                       value);
+    case OPTION_LOG_FORMAT:
+        return log_format_parse(str_of(value), &args->log_format) ||
+               err_set(err, ERR_USAGE, "%s: --log-format is \"%s\"; allowed: text or json", command,
+                       value);
+    default:
+        options->help = true;
+        return true;
+    }
+}
+
+bool options_parse(const char *command, unsigned allowed, int argc, char **argv,
+                   struct options *ret_options, struct err *err) {
+    struct options options = {
+        .args = {.log_level = LOG_LEVEL_INFO, .log_format = LOG_FORMAT_TEXT},
+        .sets = calloc((size_t)argc + 1, sizeof *options.sets),
+    };
+    if (options.sets == NULL) {
+        return err_set(err, ERR_NOMEM, "out of memory");
+    }
+    bool ok = true;
+    for (int i = 0; i < argc && ok; i++) {
+        const char *value;
+        if (argv[i][0] != '-') {
+            ok = err_set(err, ERR_USAGE, "%s takes no argument \"%s\"", command, argv[i]);
+            break;
+        }
+        const struct row *row = find(allowed | OPTION_HELP, argv[i], &value);
+        if (row == NULL) {
+            ok = fail_unknown(command, allowed | OPTION_HELP, argv[i], err);
+        } else if (row->value == NULL && value != NULL) {
+            ok = err_set(err, ERR_USAGE, "%s: %s takes no value", command, row->name);
+        } else if (row->value != NULL && value == NULL && i + 1 == argc) {
+            ok =
+                err_set(err, ERR_USAGE, "%s: %s needs a value, %s", command, row->name, row->value);
+        } else {
+            if (row->value != NULL && value == NULL) {
+                value = argv[++i];
+            }
+            ok = store(command, row, value, &options, err);
+        }
+    }
+    if (!ok) {
+        options_done(&options);
+        return false;
+    }
+    options.args.sets = options.sets;
+    *ret_options = options;
+    return true;
+}
+
+void options_done(struct options *options) {
+    free(options->sets);
+    *options = (struct options){.sets = NULL};
+}
+
+void options_add_help(struct buf *to, unsigned allowed) {
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        const struct row *row = &rows[i];
+        if ((row->bit & (allowed | OPTION_HELP)) == 0) {
+            continue;
+        }
+        char left[48];
+        char letter[5] = "    ";
+        if (row->letter != 0) {
+            letter[0] = '-';
+            letter[1] = row->letter;
+            letter[2] = ',';
+        }
+        (void)snprintf(left, sizeof left, "%s%s%s%s", letter, row->name,
+                       row->value != NULL ? " " : "", row->value != NULL ? row->value : "");
+        buf_add_format(to, "  %-26s %s\n", left, row->text);
+    }
+}

@@ -1,0 +1,267 @@
+#include "config/config_check.h"
+
+#include "config/config_file.h"
+#include "config/config_report.h"
+#include "config/config_value.h"
+#include "config/property.h"
+
+#include <stdlib.h>
+
+static bool is_set(const char *text) {
+    return text[0] != '\0';
+}
+
+static bool set_derived(char **field, struct str text, struct err *err) {
+    *field = str_dup(text);
+    return *field != NULL || err_set(err, ERR_NOMEM, "out of memory");
+}
+
+static bool check_stream(struct config *config, struct err *err) {
+    if (!is_set(config->stream_arn)) {
+        return config_fail_missing(CONFIG_KEY_stream_arn, err, "it names the stream to read");
+    }
+    const char *defect = arn_parse(str_of(config->stream_arn), &config->arn);
+    if (defect != NULL) {
+        return config_fail(config, CONFIG_KEY_stream_arn, err,
+                           "not a DynamoDB stream's ARN, %s; allowed: arn:<partition>:dynamodb:"
+                           "<region>:<account>:table/<table>/stream/<label>",
+                           defect);
+    }
+    return true;
+}
+
+/* The stream is where its ARN says, unless its endpoint is overridden: then whoever set that knows better. */
+static bool check_region(struct config *config, struct err *err) {
+    struct str own = str_of(config->aws_region);
+    const char *defect = own.len == 0 ? NULL : config_value_region_defect(own);
+    if (defect != NULL) {
+        return config_fail(config, CONFIG_KEY_aws_region, err, "%s; allowed: e.g. us-east-1",
+                           defect);
+    }
+    struct str table = own.len > 0 ? own : config->arn.region;
+    struct str streams = is_set(config->aws_endpoint) ? table : config->arn.region;
+    if (!set_derived(&config->table_region, table, err) ||
+        !set_derived(&config->streams_region, streams, err)) {
+        return false;
+    }
+    if (str_equal(table, config->arn.region)) {
+        return true;
+    }
+    return config_note(config, err,
+                       "awsRegion %.*s is not the ARN's region %.*s: the lease table is in %.*s, "
+                       "the stream is read in %.*s",
+                       STR_FMT(table), STR_FMT(config->arn.region), STR_FMT(table),
+                       STR_FMT(streams));
+}
+
+static bool is_table_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+}
+
+static bool check_lease_table(struct config *config, struct err *err) {
+    struct str name = str_of(config->application_name);
+    if (!set_derived(&config->lease_table, name, err)) {
+        return false;
+    }
+    size_t len = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        if (((unsigned char)name.ptr[i] & 0xc0) !=
+            0x80) { /* one '-' for a character of many bytes */
+            config->lease_table[len++] = is_table_char(name.ptr[i]) ? name.ptr[i] : '-';
+        }
+    }
+    config->lease_table[len] = '\0';
+    if (len < 3 || len > 255) {
+        return config_fail(config, CONFIG_KEY_application_name, err,
+                           "not usable as the lease table's name; allowed: 3 to 255 characters");
+    }
+    if (str_is(name, config->lease_table)) {
+        return true;
+    }
+    return config_note(config, err, "the lease table of applicationName %s is %s",
+                       config->application_name, config->lease_table);
+}
+
+/* A Java class may be named in full or by its last part. */
+static bool is_class(const char *name, const char *class_name) {
+    const char *dot = strrchr(name, '.');
+    return strcmp(dot == NULL ? name : dot + 1, class_name) == 0;
+}
+
+static const char *param_member(const struct config_file *param, const char *name) {
+    const struct config_entry *entry = config_file_find(param, str_of(name));
+    return entry != NULL && entry->kind == CONFIG_ENTRY_SCALAR ? entry->value : "";
+}
+
+/* No message shows more of a secret than the names that we expect in it. */
+static bool check_static_keys(struct config *config, struct err *err) {
+    static const char allowed[] =
+        "allowed: {\"accessKey\":\"...\",\"secretKey\":\"...\"}, optionally with \"sessionToken\"";
+    enum config_key key = CONFIG_KEY_credential_param;
+    struct str text = str_of(config->credential_param);
+    struct config_file param;
+    if (text.ptr[0] != '{' || !config_file_parse("param", text, &param, NULL)) {
+        return config_fail(config, key, err, "not a JSON object; %s", allowed);
+    }
+    bool ok;
+    if (config_file_find(&param, STR("roleArn")) != NULL) {
+        ok = config_fail(config, key, err,
+                         "assuming a role (\"roleArn\") is not supported in this version; %s",
+                         allowed);
+    } else if (config_value_is_blank(str_of(param_member(&param, "accessKey"))) ||
+               config_value_is_blank(str_of(param_member(&param, "secretKey")))) {
+        ok =
+            config_fail(config, key, err, "\"accessKey\" or \"secretKey\" is missing; %s", allowed);
+    } else {
+        ok = set_derived(&config->access_key, str_of(param_member(&param, "accessKey")), err) &&
+             set_derived(&config->secret_key, str_of(param_member(&param, "secretKey")), err) &&
+             set_derived(&config->session_token, str_of(param_member(&param, "sessionToken")), err);
+    }
+    config_file_done(&param);
+    return ok;
+}
+
+static bool check_credentials(struct config *config, struct err *err) {
+    const char *plugin = config->credential_plugin;
+    bool use_chain = is_class(plugin, "AwsDefaultProviderChainPlugin");
+    if (is_set(plugin) && !use_chain) {
+        return config_fail(config, CONFIG_KEY_credential_plugin, err,
+                           "%s; allowed: nothing (keys in awsCredentialPluginParam, or the default "
+                           "chain) or AwsDefaultProviderChainPlugin",
+                           is_class(plugin, "STSAssumeRoleProviderPlugin")
+                               ? "not supported in this version"
+                               : "no credential plugin that is known here");
+    }
+    if (is_set(config->credential_param) && !use_chain) {
+        return check_static_keys(config, err);
+    }
+    if (!set_derived(&config->access_key, STR_NONE, err) ||
+        !set_derived(&config->secret_key, STR_NONE, err) ||
+        !set_derived(&config->session_token, STR_NONE, err)) {
+        return false;
+    }
+    return !is_set(config->credential_param) ||
+           config_note(config, err,
+                       "awsCredentialPluginParam is ignored: AwsDefaultProviderChainPlugin takes "
+                       "none");
+}
+
+static bool check_service_url(const struct config *config, struct err *err) {
+    struct str url = str_of(config->service_url);
+    if (str_starts(url, "pulsar+ssl://")) {
+        return config_fail(config, CONFIG_KEY_service_url, err,
+                           "TLS to Pulsar is not supported in this version; allowed: "
+                           "pulsar://host[:port]");
+    }
+    if (!str_starts(url, "pulsar://") || str_is(url, "pulsar://")) {
+        return config_fail(config, CONFIG_KEY_service_url, err,
+                           "not the URL of a Pulsar service; allowed: "
+                           "pulsar://host[:port][,host[:port]...]");
+    }
+    return true;
+}
+
+static bool check_pulsar_auth(const struct config *config, struct err *err) {
+    const char *plugin = config->auth_plugin;
+    bool is_token = strcmp(plugin, "token") == 0 || is_class(plugin, "AuthenticationToken");
+    if (is_set(plugin) && !is_token) {
+        return config_fail(config, CONFIG_KEY_auth_plugin, err,
+                           "not supported in this version; allowed: nothing, token or "
+                           "org.apache.pulsar.client.impl.auth.AuthenticationToken");
+    }
+    if (is_token && !is_set(config->auth_params)) {
+        return config_fail(config, CONFIG_KEY_auth_plugin, err,
+                           "it needs authParams; allowed there: token:<token>, file:///path or "
+                           "env:NAME");
+    }
+    if (!is_token && is_set(config->auth_params)) {
+        return config_fail(config, CONFIG_KEY_auth_params, err,
+                           "it needs authPlugin; allowed there: token");
+    }
+    return true;
+}
+
+static bool check_pulsar(const struct config *config, struct err *err) {
+    if (config->sink != CONFIG_SINK_PULSAR) {
+        return true;
+    }
+    if (!is_set(config->topic_name)) {
+        return config_fail_missing(CONFIG_KEY_topic_name, err,
+                                   "sink pulsar needs a topic to send to");
+    }
+    return check_service_url(config, err) && check_pulsar_auth(config, err);
+}
+
+static bool check_poll_interval(const struct config *config, struct err *err) {
+    if (config->min_poll_interval_ms <= config->max_poll_interval_ms) {
+        return true;
+    }
+    bool blame_min = config->origins[CONFIG_KEY_min_poll_interval_ms].source >=
+                     config->origins[CONFIG_KEY_max_poll_interval_ms].source;
+    enum config_key key =
+        blame_min ? CONFIG_KEY_min_poll_interval_ms : CONFIG_KEY_max_poll_interval_ms;
+    enum config_key other =
+        blame_min ? CONFIG_KEY_max_poll_interval_ms : CONFIG_KEY_min_poll_interval_ms;
+    char place[256];
+    config_origin_text(config, other, place, sizeof place);
+    return config_fail(config, key, err,
+                       "a contradiction to %s %s (%s); allowed: minPollInterval up to "
+                       "maxPollInterval",
+                       property_of(other)->name, config->texts[other], place);
+}
+
+/* NULL when it is absent or empty. */
+static const char *variable(const char *const *environment, const char *name) {
+    size_t len = strlen(name);
+    for (; environment != NULL && *environment != NULL; environment++) {
+        if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=') {
+            return is_set(*environment + len + 1) ? *environment + len + 1 : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* Stays empty when the environment says nothing: then the worker has no name that lasts. */
+static bool default_state_directory(struct config *config, const char *const *environment,
+                                    struct err *err) {
+    if (is_set(config->state_directory)) {
+        return true;
+    }
+    const char *systemd = variable(environment, "STATE_DIRECTORY");
+    const char *state_home = variable(environment, "XDG_STATE_HOME");
+    const char *home = variable(environment, "HOME");
+    struct buf path;
+    buf_init(&path, 4096);
+    if (systemd != NULL) {
+        buf_add(&path, systemd, strcspn(systemd, ":")); /* systemd joins several by ':' */
+    } else if (state_home != NULL) {
+        buf_add_format(&path, "%s/ddb2pulsar", state_home);
+    } else if (home != NULL) {
+        buf_add_format(&path, "%s/.local/state/ddb2pulsar", home);
+    }
+    enum config_key key = CONFIG_KEY_state_directory;
+    free(config->texts[key]);
+    bool ok = set_derived(&config->texts[key], buf_str(&path), err) &&
+              property_store(key, buf_str(&path), config, err);
+    buf_done(&path);
+    return ok;
+}
+
+/* Whoever comes from the Java connector gets other keys than before, and should know. */
+static bool note_message_key(struct config *config, struct err *err) {
+    if (!config->source_file ||
+        config->origins[CONFIG_KEY_message_key].source != CONFIG_SOURCE_DEFAULT) {
+        return true;
+    }
+    return config_note(config, err,
+                       "messages have the item's primary key as their key, where the Java "
+                       "connector takes the event's id; messageKey eventId does as it does");
+}
+
+bool config_check(struct config *config, const char *const *environment, struct err *err) {
+    return check_stream(config, err) && check_region(config, err) &&
+           check_lease_table(config, err) && check_credentials(config, err) &&
+           check_pulsar(config, err) && check_poll_interval(config, err) &&
+           default_state_directory(config, environment, err) && note_message_key(config, err);
+}

@@ -1,0 +1,166 @@
+#include "config/config_docs.h"
+
+#include "config/property.h"
+#include "config/source_key.h"
+
+/* properties.def in its order: a section when there is a title, else a property. */
+struct item {
+    const char *title;
+    const char *text;
+    enum config_key key;
+};
+
+static const struct item items[] = {
+#define SECTION(title_, text_) {.title = title_, .text = text_},
+#define PROPERTY(field, ...) {.key = CONFIG_KEY_##field},
+#include "config/properties.def"
+};
+static const size_t item_count = sizeof items / sizeof items[0];
+
+static const char *const intro =
+    "A configuration is a JSON or YAML file, given with -c FILE. It is either a bare object of "
+    "these "
+    "properties, or the file of `pulsar-admin sources create --source-config-file` as it is, with "
+    "the properties under `configs`.\n";
+
+static const char *const values =
+    "Precedence: `--set key=value`, environment, file, default. The environment variable of a "
+    "property is "
+    "`DDB2PULSAR_` and its name in capitals, with or without '_' between its words: `awsRegion` is "
+    "`DDB2PULSAR_AWS_REGION`. Numbers may be strings. A blank value is the same as none; `--set "
+    "key=` "
+    "goes back to the default. Times are milliseconds or have a unit (ms, s, min, h), sizes are "
+    "bytes or "
+    "have a unit (KiB, MiB, GiB; KB, MB, GB are powers of 1000).\n";
+
+/* Words of text in lines of at most 96 characters behind an indent. '`' is Markdown's and left out. */
+static void add_wrapped(struct buf *to, const char *indent, const char *text) {
+    enum { LINE = 96 };
+    size_t column = 0;
+    for (const char *word = text; *word != '\0';) {
+        size_t len = strcspn(word, " \n");
+        if (column > 0 && column + 1 + len > LINE) {
+            buf_add_char(to, '\n');
+            column = 0;
+        }
+        buf_add_text(to, column == 0 ? indent : " ");
+        column += (column == 0 ? strlen(indent) : 1) + len;
+        for (size_t i = 0; i < len; i++) {
+            if (word[i] != '`') {
+                buf_add_char(to, word[i]);
+            }
+        }
+        word += len + (word[len] == '\0' ? 0 : 1);
+    }
+    buf_add_char(to, '\n');
+}
+
+static void add_text_property(struct buf *to, enum config_key key) {
+    const struct property *row = property_of(key);
+    buf_add_format(to, "\n  %s (%s", row->name, property_kind_name(row->kind));
+    if (row->kind != PROPERTY_TEXT && row->kind != PROPERTY_FLAG) {
+        buf_add_text(to, ": ");
+        property_add_allowed(to, key);
+    }
+    if (row->default_text[0] != '\0') {
+        buf_add_format(to, "; default %s", row->default_text);
+    }
+    buf_add_text(to, row->secret ? "; secret)\n" : ")\n");
+    add_wrapped(to, "      ", row->text);
+}
+
+void config_docs_text(struct buf *to) {
+    add_wrapped(to, "", intro);
+    buf_add_char(to, '\n');
+    add_wrapped(to, "", values);
+    for (size_t i = 0; i < item_count; i++) {
+        if (items[i].title != NULL) {
+            buf_add_format(to, "\n%s\n", items[i].title);
+        } else {
+            add_text_property(to, items[i].key);
+        }
+    }
+    buf_add_text(to, "\nKeys of a Pulsar source file\n\n");
+    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
+        if (row->kind == SOURCE_KEY_ALIAS) {
+            buf_add_format(to, "  %s = %s\n", row->path, property_of(row->key)->name);
+        } else if (row->kind != SOURCE_KEY_CONTAINER) {
+            buf_add_format(to, "  %s: %s%s\n", row->path,
+                           row->kind == SOURCE_KEY_IGNORED   ? "ignored, "
+                           : row->kind == SOURCE_KEY_REFUSED ? "refused, "
+                                                             : "",
+                           row->text);
+        }
+    }
+}
+
+/* A table's cell cannot have '|'. */
+static void add_cell(struct buf *to, const char *text) {
+    for (; *text != '\0'; text++) {
+        if (*text == '|') {
+            buf_add_char(to, '\\');
+        }
+        buf_add_char(to, *text);
+    }
+}
+
+static void add_markdown_property(struct buf *to, enum config_key key) {
+    const struct property *row = property_of(key);
+    buf_add_format(to, "| `%s` | %s", row->name, property_kind_name(row->kind));
+    if (row->kind != PROPERTY_TEXT && row->kind != PROPERTY_FLAG) {
+        buf_add_text(to, ": ");
+        property_add_allowed(to, key);
+    }
+    buf_add_text(to, row->secret ? ", secret | " : " | ");
+    if (row->default_text[0] != '\0') {
+        buf_add_format(to, "`%s`", row->default_text);
+    }
+    buf_add_format(to, " | %s | ", row->since);
+    add_cell(to, row->text);
+    buf_add_text(to, " |\n");
+}
+
+static void add_markdown_source_keys(struct buf *to) {
+    buf_add_text(to, "\n## Keys of a Pulsar source file\n\n"
+                     "| key | here |\n"
+                     "|---|---|\n");
+    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
+        switch (row->kind) {
+        case SOURCE_KEY_CONTAINER:
+            break;
+        case SOURCE_KEY_ALIAS:
+            buf_add_format(to, "| `%s` | the property `%s` |\n", row->path,
+                           property_of(row->key)->name);
+            break;
+        case SOURCE_KEY_IGNORED:
+            buf_add_format(to, "| `%s` | ignored: %s |\n", row->path, row->text);
+            break;
+        case SOURCE_KEY_REFUSED:
+            buf_add_format(to, "| `%s` | refused: %s |\n", row->path, row->text);
+            break;
+        case SOURCE_KEY_GUARANTEES:
+            buf_add_format(to, "| `%s` | %s |\n", row->path, row->text);
+            break;
+        }
+    }
+}
+
+void config_docs_markdown(struct buf *to) {
+    buf_add_text(to, "<!-- Written by `ddb2pulsar config reference --markdown` from "
+                     "src/config/properties.def; edit that. -->\n"
+                     "# Configuration\n\n");
+    buf_add_format(to, "%s\n%s", intro, values);
+    for (size_t i = 0; i < item_count; i++) {
+        if (items[i].title == NULL) {
+            add_markdown_property(to, items[i].key);
+            continue;
+        }
+        buf_add_format(to, "\n## %s\n\n", items[i].title);
+        if (items[i].text[0] != '\0') {
+            buf_add_format(to, "%s\n\n", items[i].text);
+        }
+        buf_add_text(to, "| property | type | default | since | meaning |\n"
+                         "|---|---|---|---|---|\n");
+    }
+    add_markdown_source_keys(to);
+}
