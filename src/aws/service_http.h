@@ -9,9 +9,9 @@
 #include "aws/service.h"
 
 struct service_http_options {
-    struct str endpoint;       /* URL "http[s]://host[:port]" */
-    struct str region;         /* for the signature */
-    struct str signing_name;   /* "dynamodb" (tables and streams), "monitoring" */
+    struct str endpoint;     /* URL "http[s]://host[:port]" */
+    struct str region;       /* for the signature */
+    struct str signing_name; /* "dynamodb" (tables and streams), "monitoring" */
     struct str user_agent;
     struct credentials *credentials; /* outlives the service */
     struct aws_tls_ctx *tls;         /* outlives the service; used for https */

@@ -19,9 +19,9 @@ enum stream_status {
 /* One shard of a listing. Strings are NUL-terminated and owned by the listing. */
 struct stream_shard {
     const char *id;
-    const char *parent_id; /* NULL when none */
+    const char *parent_id;                /* NULL when none */
     const char *starting_sequence_number; /* NULL when absent */
-    const char *ending_sequence_number; /* NULL while open */
+    const char *ending_sequence_number;   /* NULL while open */
 };
 
 struct stream_description {

@@ -1,0 +1,469 @@
+#include "aws/credentials.h"
+
+#include "base/backoff.h"
+#include "base/lane.h"
+#include "base/log.h"
+
+#include <aws/auth/credentials.h>
+#include <aws/http/proxy.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    FETCH_MS = 30000,            /* for one answer of a provider */
+    JOIN_MS = 5000,              /* for a thread that a provider blocks */
+    RECHECK_MS = 15 * 60 * 1000, /* keys without an expiry may be replaced in their file */
+    AHEAD_S = 10 * 60,           /* before the expiry */
+    MIN_GAP_MS = 1000,           /* between two fetches, however often a refresh is asked for */
+    FAILED_BASE_MS = 1000,
+    FAILED_MAX_MS = 60000,
+    ROLE_SECONDS = 3600,
+};
+
+struct credentials {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* of anything below */
+    size_t references;      /* the owner, the thread, a provider's callback under way */
+    bool stop;
+    bool refresh;
+    struct aws_credentials *keys; /* newest; NULL until the first success */
+    struct err failure;           /* of the newest fetch, else ERR_NONE */
+    uint64_t fetch;               /* number of the newest fetch */
+    uint64_t answered;            /* number of the newest fetch that was answered */
+    struct aws_credentials *answer;
+    int answer_error;
+
+    pthread_t thread;
+    bool has_thread;
+    char *access_key; /* NULL: the chain */
+    char *secret_key;
+    char *session_token;
+    char *role_arn; /* NULL: none */
+    char *role_session;
+    char *external_id;
+    struct aws_tls_ctx *tls;
+};
+
+/* ---- Memory. */
+
+static void wipe(char *secret) {
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+    }
+}
+
+static void unref(struct credentials *credentials) {
+    pthread_mutex_lock(&credentials->lock);
+    size_t left = --credentials->references;
+    pthread_mutex_unlock(&credentials->lock);
+    if (left > 0) {
+        return;
+    }
+    aws_credentials_release(credentials->keys);
+    aws_credentials_release(credentials->answer);
+    wipe(credentials->access_key);
+    wipe(credentials->secret_key);
+    wipe(credentials->session_token);
+    free(credentials->role_arn);
+    free(credentials->role_session);
+    free(credentials->external_id);
+    pthread_cond_destroy(&credentials->changed);
+    pthread_mutex_destroy(&credentials->lock);
+    free(credentials);
+}
+
+static struct timespec deadline_in(uint64_t ms) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    uint64_t ns = (uint64_t)now.tv_nsec + ms % 1000 * 1000000;
+    now.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
+    now.tv_nsec = (long)(ns % 1000000000);
+    return now;
+}
+
+/* ---- Providers. */
+
+static struct aws_byte_cursor cursor_of(const char *text) {
+    return text == NULL ? (struct aws_byte_cursor){0} : aws_byte_cursor_from_c_str(text);
+}
+
+static const struct proxy_env_var_settings proxy = {.env_var_type = AWS_HPEV_ENABLE};
+
+/* The CRT's chain knows no SSO, so that comes in front, behind the environment. A part that has no configuration is
+ * NULL. Built anew for every fetch: the CRT's own cache could only give back what has just been called expired, and
+ * this way a changed profile is read too. */
+static struct aws_credentials_provider *new_chain(const struct credentials *credentials,
+                                                  struct lane *lane) {
+    struct aws_allocator *allocator = aws_default_allocator();
+    struct aws_credentials_provider_environment_options environment = {0};
+    struct aws_credentials_provider_sso_options sso = {
+        .bootstrap = lane_bootstrap(lane),
+        .tls_ctx = credentials->tls,
+        .proxy_ev_settings = &proxy,
+    };
+    struct aws_credentials_provider_chain_default_options standard = {
+        .bootstrap = lane_bootstrap(lane),
+        .tls_ctx = credentials->tls,
+        .skip_environment_credentials_provider = true,
+        .proxy_ev_settings = &proxy,
+    };
+    struct aws_credentials_provider *parts[] = {
+        aws_credentials_provider_new_environment(allocator, &environment),
+        aws_credentials_provider_new_sso(allocator, &sso),
+        aws_credentials_provider_new_chain_default(allocator, &standard),
+    };
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i] != NULL) {
+            parts[count++] = parts[i];
+        }
+    }
+    struct aws_credentials_provider *chain = NULL;
+    if (count > 0) {
+        struct aws_credentials_provider_chain_options options = {
+            .providers = parts,
+            .provider_count = count,
+        };
+        chain = aws_credentials_provider_new_chain(allocator, &options);
+    }
+    for (size_t i = 0; i < count; i++) {
+        aws_credentials_provider_release(parts[i]);
+    }
+    return chain;
+}
+
+static struct aws_credentials_provider *new_static(const struct credentials *credentials) {
+    struct aws_credentials_provider_static_options options = {
+        .access_key_id = cursor_of(credentials->access_key),
+        .secret_access_key = cursor_of(credentials->secret_key),
+        .session_token = cursor_of(credentials->session_token),
+    };
+    return aws_credentials_provider_new_static(aws_default_allocator(), &options);
+}
+
+static struct aws_credentials_provider *new_provider(const struct credentials *credentials,
+                                                     struct lane *lane) {
+    struct aws_credentials_provider *base =
+        credentials->access_key != NULL ? new_static(credentials) : new_chain(credentials, lane);
+    if (base == NULL || credentials->role_arn == NULL) {
+        return base;
+    }
+    struct aws_credentials_provider_sts_options options = {
+        .bootstrap = lane_bootstrap(lane),
+        .tls_ctx = credentials->tls,
+        .creds_provider = base,
+        .role_arn = cursor_of(credentials->role_arn),
+        .session_name = cursor_of(credentials->role_session),
+        .external_id = cursor_of(credentials->external_id),
+        .duration_seconds = ROLE_SECONDS,
+        .proxy_ev_settings = &proxy,
+    };
+    struct aws_credentials_provider *role =
+        aws_credentials_provider_new_sts(aws_default_allocator(), &options);
+    aws_credentials_provider_release(base);
+    return role;
+}
+
+/* ---- What was tried, for the error. Names of variables and files, never a value that could be secret. */
+
+static const char *set_or_not(const char *variable) {
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0' ? "set" : "not set";
+}
+
+static void no_credentials(const struct credentials *credentials, int error, struct err *err) {
+    const char *reason = error == 0 ? "no answer in time" : aws_error_str(error);
+    if (credentials->role_arn != NULL) {
+        err_set(err, ERR_AWS_NO_CREDENTIALS, "the role %s cannot be assumed by %s: %s",
+                credentials->role_arn,
+                credentials->access_key != NULL ? "the given keys" : "the default chain's keys",
+                reason);
+        return;
+    }
+    const char *profile = getenv("AWS_PROFILE");
+    bool container = getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != NULL ||
+                     getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != NULL;
+    const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
+    bool metadata = disabled == NULL || strcasecmp(disabled, "false") == 0;
+    err_set(
+        err, ERR_AWS_NO_CREDENTIALS,
+        "no AWS credentials: tried the environment (AWS_ACCESS_KEY_ID %s, AWS_SECRET_ACCESS_KEY "
+        "%s), profile \"%.64s\", web identity (AWS_WEB_IDENTITY_TOKEN_FILE %s), %s; last: %s",
+        set_or_not("AWS_ACCESS_KEY_ID"), set_or_not("AWS_SECRET_ACCESS_KEY"),
+        profile != NULL ? profile : "default", set_or_not("AWS_WEB_IDENTITY_TOKEN_FILE"),
+        container  ? "the container's endpoint"
+        : metadata ? "the instance's metadata"
+                   : "no instance metadata (AWS_EC2_METADATA_DISABLED)",
+        reason);
+}
+
+/* ---- Fetching. */
+
+/* What a provider's callback needs: an answer that comes too late must not be taken for a newer one's. */
+struct question {
+    struct credentials *credentials;
+    uint64_t fetch;
+};
+
+static void on_answer(struct aws_credentials *keys, int error, void *ctx) {
+    struct question *question = ctx;
+    struct credentials *credentials = question->credentials;
+    pthread_mutex_lock(&credentials->lock);
+    if (question->fetch == credentials->fetch) {
+        credentials->answered = question->fetch;
+        credentials->answer_error = error;
+        if (keys != NULL) {
+            aws_credentials_acquire(keys);
+            credentials->answer = keys;
+        }
+        pthread_cond_broadcast(&credentials->changed);
+    }
+    pthread_mutex_unlock(&credentials->lock);
+    unref(credentials);
+    free(question);
+}
+
+/* Asks; the lock is not held, since the answer may come inside. */
+static bool ask(struct credentials *credentials, struct lane *lane, uint64_t fetch,
+                int *ret_error) {
+    struct question *question = malloc(sizeof *question);
+    struct aws_credentials_provider *provider = new_provider(credentials, lane);
+    *ret_error = aws_last_error();
+    bool asked = false;
+    if (question != NULL && provider != NULL) {
+        *question = (struct question){.credentials = credentials, .fetch = fetch};
+        pthread_mutex_lock(&credentials->lock);
+        credentials->references++;
+        pthread_mutex_unlock(&credentials->lock);
+        asked = aws_credentials_provider_get_credentials(provider, on_answer, question) == 0;
+        if (!asked) {
+            *ret_error = aws_last_error();
+            unref(credentials); /* ours is left */
+        }
+    }
+    if (!asked) {
+        free(question);
+    }
+    aws_credentials_provider_release(provider);
+    return asked;
+}
+
+/* With the lock held, but for the time of waiting. NULL and err on failure. */
+static struct aws_credentials *fetch_keys(struct credentials *credentials, struct lane *lane,
+                                          struct err *err) {
+    uint64_t fetch = ++credentials->fetch;
+    credentials->refresh = false;
+    pthread_mutex_unlock(&credentials->lock);
+    int error = 0;
+    bool asked = ask(credentials, lane, fetch, &error);
+    pthread_mutex_lock(&credentials->lock);
+
+    struct timespec deadline = deadline_in(FETCH_MS);
+    int waited = 0;
+    while (asked && credentials->answered != fetch && !credentials->stop && waited == 0) {
+        waited = pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
+    }
+    credentials->fetch++; /* an answer that comes after this is for nobody */
+    struct aws_credentials *keys = credentials->answer;
+    credentials->answer = NULL;
+    if (keys == NULL) {
+        if (asked) {
+            error = credentials->answered == fetch ? credentials->answer_error : 0;
+        }
+        no_credentials(credentials, error, err);
+    }
+    return keys;
+}
+
+uint64_t credentials_lifetime_ms(uint64_t now_s, uint64_t expiry_s) {
+    if (expiry_s == UINT64_MAX) {
+        return RECHECK_MS;
+    }
+    uint64_t left_s = expiry_s > now_s ? expiry_s - now_s : 0;
+    /* Short-lived keys: half of what is left, and again. */
+    uint64_t use_s = left_s > 2 * AHEAD_S ? left_s - AHEAD_S : left_s / 2;
+    uint64_t ms = use_s * 1000;
+    return ms < FAILED_BASE_MS ? FAILED_BASE_MS : ms;
+}
+
+/* With the lock held: until stop, or a refresh when one may wake it, or the time is over. */
+static void pause_ms(struct credentials *credentials, uint64_t ms, bool wakes) {
+    struct timespec deadline = deadline_in(ms);
+    int waited = 0;
+    while (!credentials->stop && !(wakes && credentials->refresh) && waited == 0) {
+        waited = pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
+    }
+}
+
+static void *thread_main(void *arg) {
+    struct credentials *credentials = arg;
+    struct err err = ERR_NONE;
+    struct lane *lane = lane_new(UINT32_MAX, &err);
+    struct backoff backoff = backoff_make(FAILED_BASE_MS, FAILED_MAX_MS);
+    pthread_mutex_lock(&credentials->lock);
+    if (lane == NULL) {
+        credentials->failure = err;
+        pthread_cond_broadcast(&credentials->changed);
+    }
+    while (lane != NULL && !credentials->stop) {
+        struct aws_credentials *keys = fetch_keys(credentials, lane, &err);
+        uint64_t use_ms = 0;
+        if (keys != NULL) {
+            aws_credentials_release(credentials->keys);
+            credentials->keys = keys;
+            credentials->failure = ERR_NONE;
+            backoff_reset(&backoff);
+            use_ms = credentials_lifetime_ms(
+                (uint64_t)time(NULL), aws_credentials_get_expiration_timepoint_seconds(keys));
+        } else if (!credentials->stop) {
+            credentials->failure = err;
+            use_ms = backoff_bound_ms(&backoff);
+            (void)backoff_next_ms(&backoff, &lane->rng);
+            if (credentials->keys != NULL) {
+                LOG_WARN("aws", "credentials-not-refreshed", LOG_ERR(&err));
+            }
+        }
+        pthread_cond_broadcast(&credentials->changed);
+        pause_ms(credentials, MIN_GAP_MS, false);
+        pause_ms(credentials, use_ms > MIN_GAP_MS ? use_ms - MIN_GAP_MS : 0, true);
+    }
+    pthread_mutex_unlock(&credentials->lock);
+    lane_free(lane);
+    unref(credentials);
+    return NULL;
+}
+
+/* ---- The interface. */
+
+static char *dup_or_null(struct str text) {
+    return text.len == 0 ? NULL : str_dup(text);
+}
+
+static bool copy_options(struct credentials *credentials,
+                         const struct credentials_options *options) {
+    bool given = options->access_key.len > 0 && options->secret_key.len > 0;
+    bool role = options->role_arn.len > 0;
+    if (given) {
+        credentials->access_key = str_dup(options->access_key);
+        credentials->secret_key = str_dup(options->secret_key);
+        credentials->session_token = dup_or_null(options->session_token);
+    }
+    if (role) {
+        credentials->role_arn = str_dup(options->role_arn);
+        credentials->role_session =
+            str_dup(options->role_session.len > 0 ? options->role_session : STR("ddb2pulsar"));
+        credentials->external_id = dup_or_null(options->external_id);
+    }
+    credentials->tls = options->tls;
+    return (!given || (credentials->access_key != NULL && credentials->secret_key != NULL)) &&
+           (options->session_token.len == 0 || !given || credentials->session_token != NULL) &&
+           (!role || (credentials->role_arn != NULL && credentials->role_session != NULL)) &&
+           (options->external_id.len == 0 || !role || credentials->external_id != NULL);
+}
+
+static bool start(struct credentials *credentials) {
+    if (credentials->access_key != NULL && credentials->role_arn == NULL) {
+        credentials->keys = aws_credentials_new(
+            aws_default_allocator(), cursor_of(credentials->access_key),
+            cursor_of(credentials->secret_key), cursor_of(credentials->session_token), UINT64_MAX);
+        return credentials->keys != NULL;
+    }
+    credentials->references++;
+    credentials->has_thread =
+        pthread_create(&credentials->thread, NULL, thread_main, credentials) == 0;
+    if (!credentials->has_thread) {
+        credentials->references--;
+    }
+    return credentials->has_thread;
+}
+
+struct credentials *credentials_new(const struct credentials_options *options, struct err *err) {
+    struct credentials *credentials = calloc(1, sizeof *credentials);
+    if (credentials == NULL) {
+        err_set(err, ERR_NOMEM, "no memory for credentials");
+        return NULL;
+    }
+    credentials->references = 1;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&credentials->lock, NULL);
+    pthread_cond_init(&credentials->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (!copy_options(credentials, options) || !start(credentials)) {
+        err_set(err, ERR_NOMEM, "no memory or no thread for credentials");
+        unref(credentials);
+        return NULL;
+    }
+    return credentials;
+}
+
+void credentials_free(struct credentials *credentials) {
+    if (credentials == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&credentials->lock);
+    credentials->stop = true;
+    pthread_cond_broadcast(&credentials->changed);
+    pthread_mutex_unlock(&credentials->lock);
+    struct timespec deadline = deadline_in(JOIN_MS);
+    if (credentials->has_thread &&
+        pthread_clockjoin_np(credentials->thread, NULL, CLOCK_MONOTONIC, &deadline) != 0) {
+        LOG_WARN("aws", "credentials-blocked",
+                 LOG_TEXT("text", "a credentials provider does not return; it is left behind"));
+        pthread_detach(credentials->thread);
+    }
+    unref(credentials);
+}
+
+bool credentials_wait(struct credentials *credentials, uint32_t timeout_ms, struct err *err) {
+    struct timespec deadline = deadline_in(timeout_ms);
+    int waited = 0;
+    pthread_mutex_lock(&credentials->lock);
+    while (credentials->keys == NULL && !err_is_set(&credentials->failure) && waited == 0) {
+        waited = timeout_ms == 0
+                     ? ETIMEDOUT
+                     : pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
+    }
+    bool there = credentials->keys != NULL;
+    if (!there && err_is_set(&credentials->failure)) {
+        *err = credentials->failure;
+    } else if (!there) {
+        err_set(err, ERR_TIMEOUT, "no AWS credentials within %u ms", timeout_ms);
+    }
+    pthread_mutex_unlock(&credentials->lock);
+    return there;
+}
+
+struct aws_credentials *credentials_get(struct credentials *credentials) {
+    pthread_mutex_lock(&credentials->lock);
+    struct aws_credentials *keys = credentials->keys;
+    if (keys != NULL) {
+        aws_credentials_acquire(keys);
+    }
+    pthread_mutex_unlock(&credentials->lock);
+    return keys;
+}
+
+bool credentials_refresh(struct credentials *credentials) {
+    if (!credentials->has_thread) {
+        return false;
+    }
+    pthread_mutex_lock(&credentials->lock);
+    credentials->refresh = true;
+    pthread_cond_broadcast(&credentials->changed);
+    pthread_mutex_unlock(&credentials->lock);
+    return true;
+}
+
+const char *credentials_source(const struct credentials *credentials) {
+    if (credentials->role_arn != NULL) {
+        return credentials->access_key != NULL ? "role by static keys" : "role by default chain";
+    }
+    return credentials->access_key != NULL ? "static keys" : "default chain";
+}

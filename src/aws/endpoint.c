@@ -1,0 +1,230 @@
+#include "aws/endpoint.h"
+
+#include <aws/common/uri.h>
+#include <aws/http/connection_manager.h>
+#include <aws/http/http.h>
+#include <aws/http/proxy.h>
+#include <aws/io/io.h>
+#include <aws/io/socket.h>
+#include <aws/io/tls_channel_handler.h>
+#include <s2n.h>
+
+#include <stdio.h>
+
+enum {
+    IDLE_MS = 30000,         /* a connection that nobody used for so long is closed */
+    TLS_FAILURE_MS = 60000,  /* how long a failed handshake explains why there is no connection */
+    KEEP_ALIVE_SECONDS = 20, /* a peer that vanished is noticed after about twice that */
+};
+
+/* ---- The URL. */
+
+static struct str str_of_cursor(const struct aws_byte_cursor *cursor) {
+    return str_make((const char *)cursor->ptr, cursor->len);
+}
+
+static bool fill_url(const struct aws_uri *uri, struct endpoint_url *url) {
+    struct str scheme = str_of_cursor(aws_uri_scheme(uri));
+    struct str path = str_of_cursor(aws_uri_path(uri));
+    struct str host = str_of_cursor(aws_uri_host_name(uri));
+    url->tls = str_equal_nocase(scheme, STR("https"));
+    if (!url->tls && !str_equal_nocase(scheme, STR("http"))) {
+        return false;
+    }
+    uint32_t standard_port = url->tls ? 443 : 80;
+    uint32_t port = aws_uri_port(uri);
+    if (port == 0) {
+        port = standard_port;
+    }
+    if (port > UINT16_MAX || aws_uri_query_string(uri)->len > 0 ||
+        (path.len > 0 && !str_is(path, "/")) ||
+        memchr(aws_uri_authority(uri)->ptr, '@', aws_uri_authority(uri)->len) != NULL) {
+        return false;
+    }
+    url->port = (uint16_t)port;
+    if (host.len > 2 && host.ptr[0] == '[') {
+        host = str_make(host.ptr + 1, host.len - 2);
+    }
+    if (host.len == 0 || !str_copy(host, url->host, sizeof url->host)) {
+        return false;
+    }
+    bool ipv6 = strchr(url->host, ':') != NULL;
+    int len = snprintf(url->authority, sizeof url->authority, ipv6 ? "[%s]" : "%s", url->host);
+    if (port != standard_port) {
+        (void)snprintf(url->authority + len, sizeof url->authority - (size_t)len, ":%u", port);
+    }
+    return true;
+}
+
+bool endpoint_url_parse(struct str text, struct endpoint_url *ret_url, struct err *err) {
+    struct aws_uri uri;
+    struct aws_byte_cursor cursor = aws_byte_cursor_from_array(text.ptr, text.len);
+    bool good = true;
+    for (size_t i = 0; i < text.len; i++) {
+        good =
+            good && text.ptr[i] > ' ' && text.ptr[i] < 0x7f; /* char may be signed: this is ASCII */
+    }
+    if (good && text.len > 0 && aws_uri_init_parse(&uri, aws_default_allocator(), &cursor) == 0) {
+        good = fill_url(&uri, ret_url);
+        aws_uri_clean_up(&uri);
+    } else {
+        good = false;
+    }
+    return good || err_set(err, ERR_CONFIG,
+                           "\"%.*s\" is not an endpoint; it must look like "
+                           "https://host or http://host:port",
+                           STR_FMT(text));
+}
+
+/* ---- Connections. */
+
+static void on_closed(void *ctx) {
+    struct endpoint *endpoint = ctx;
+    endpoint->options.closed(endpoint->options.ctx);
+}
+
+static void on_negotiated(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
+                          int error, void *ctx) {
+    (void)handler;
+    (void)slot;
+    struct endpoint *endpoint = ctx;
+    if (endpoint->closing) {
+        return; /* the lane may be gone */
+    }
+    if (error == 0) {
+        endpoint->tls_failure[0] = '\0';
+        return;
+    }
+    /* The TLS library's own error is still there: the CRT calls this right after the failed step. */
+    const char *reason = error == AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE
+                             ? s2n_strerror(s2n_errno, "EN")
+                             : aws_error_str(error);
+    (void)snprintf(endpoint->tls_failure, sizeof endpoint->tls_failure, "%s", reason);
+    endpoint->tls_failed_ms = lane_now_ms(endpoint->lane);
+    endpoint->options.tls_failed(endpoint->options.ctx);
+}
+
+static bool tls_options_init(struct endpoint *endpoint, struct aws_tls_connection_options *tls) {
+    aws_tls_connection_options_init_from_ctx(tls, endpoint->options.tls);
+    aws_tls_connection_options_set_callbacks(tls, on_negotiated, NULL, NULL, endpoint);
+    struct aws_byte_cursor host = aws_byte_cursor_from_c_str(endpoint->url.host);
+    return aws_tls_connection_options_set_server_name(tls, aws_default_allocator(), &host) == 0;
+}
+
+bool endpoint_open(struct endpoint *endpoint, struct lane *lane,
+                   const struct endpoint_options *options, struct err *err) {
+    *endpoint = (struct endpoint){.lane = lane, .options = *options};
+    if (!endpoint_url_parse(options->url, &endpoint->url, err)) {
+        return false;
+    }
+    const struct endpoint_url *url = &endpoint->url;
+    bool ipv6 = strchr(url->host, ':') != NULL;
+    (void)snprintf(endpoint->name, sizeof endpoint->name, ipv6 ? "%s://[%s]:%u" : "%s://%s:%u",
+                   url->tls ? "https" : "http", url->host, url->port);
+
+    struct aws_socket_options socket_options = {
+        .type = AWS_SOCKET_STREAM,
+        .domain = AWS_SOCKET_IPV4, /* names resolve to both families whatever stands here */
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .keepalive = true,
+        .keep_alive_interval_sec = KEEP_ALIVE_SECONDS,
+        .keep_alive_timeout_sec = KEEP_ALIVE_SECONDS / 4,
+        .keep_alive_max_failed_probes = 4,
+        .tcp_nodelay = AWS_SOCKET_TCP_NODELAY_ON,
+    };
+    struct proxy_env_var_settings proxy = {.env_var_type = AWS_HPEV_ENABLE};
+    struct aws_http_connection_manager_options pool = {
+        .bootstrap = lane_bootstrap(lane),
+        .initial_window_size = SIZE_MAX,
+        .socket_options = &socket_options,
+        .host = aws_byte_cursor_from_c_str(url->host),
+        .port = url->port,
+        .max_connections = options->max_connections,
+        .max_connection_idle_in_milliseconds = IDLE_MS,
+        .connection_acquisition_timeout_ms = options->acquire_timeout_ms,
+        .shutdown_complete_callback = on_closed,
+        .shutdown_complete_user_data = endpoint,
+    };
+    struct aws_tls_connection_options tls = {0};
+    bool ready = true;
+    if (url->tls) {
+        ready = tls_options_init(endpoint, &tls);
+        pool.tls_connection_options = &tls;
+        /* Plain HTTP is for emulators, which no proxy can reach. */
+        pool.proxy_ev_settings = &proxy;
+    }
+    if (ready) {
+        endpoint->manager = aws_http_connection_manager_new(aws_default_allocator(), &pool);
+    }
+    aws_tls_connection_options_clean_up(&tls);
+    return endpoint->manager != NULL || err_set(err, ERR_INTERNAL, "no connection pool for %s: %s",
+                                                endpoint->name, aws_error_str(aws_last_error()));
+}
+
+void endpoint_close(struct endpoint *endpoint) {
+    endpoint->closing = true;
+    aws_http_connection_manager_release(endpoint->manager);
+}
+
+/* ---- Texts. */
+
+static bool is_tls_error(int error) {
+    switch (error) {
+    case AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE:
+    case AWS_IO_TLS_NEGOTIATION_TIMEOUT:
+    case AWS_IO_TLS_ERROR_ALERT_RECEIVED:
+    case AWS_IO_TLS_CTX_ERROR:
+    case AWS_IO_TLS_UNKNOWN_ROOT_CERTIFICATE:
+    case AWS_IO_TLS_NO_ROOT_CERTIFICATE_FOUND:
+    case AWS_IO_TLS_CERTIFICATE_EXPIRED:
+    case AWS_IO_TLS_CERTIFICATE_NOT_YET_VALID:
+    case AWS_IO_TLS_INVALID_CERTIFICATE_CHAIN:
+    case AWS_IO_TLS_HOST_NAME_MISMATCH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const char *reason_of(int error) {
+    switch (error) {
+    case AWS_IO_SOCKET_CONNECTION_REFUSED:
+        return "connection refused";
+    case AWS_IO_SOCKET_TIMEOUT:
+        return "no answer to the attempt to connect";
+    case AWS_IO_SOCKET_NO_ROUTE_TO_HOST:
+        return "no route to the host";
+    case AWS_IO_DNS_INVALID_NAME:
+    case AWS_IO_DNS_NO_ADDRESS_FOR_HOST:
+    case AWS_IO_DNS_QUERY_FAILED:
+    case AWS_IO_DNS_QUERY_AGAIN:
+    case AWS_IO_DNS_HOST_REMOVED_FROM_CACHE:
+        return "the host name could not be resolved";
+    case AWS_ERROR_HTTP_CONNECTION_MANAGER_ACQUISITION_TIMEOUT:
+        return "no connection within the time for it";
+    case AWS_IO_SOCKET_CLOSED:
+    case AWS_ERROR_HTTP_CONNECTION_CLOSED:
+        return "closed by the other side";
+    default:
+        return aws_error_str(error);
+    }
+}
+
+void endpoint_connect_error(const struct endpoint *endpoint, int error, struct err *err) {
+    bool failed_lately = endpoint->tls_failure[0] != '\0' &&
+                         lane_now_ms(endpoint->lane) - endpoint->tls_failed_ms < TLS_FAILURE_MS;
+    if (failed_lately || is_tls_error(error)) {
+        err_set(
+            err, ERR_AWS_TLS,
+            "TLS handshake with %s failed: %s (is the server's certificate valid for this name, "
+            "and is who signed it trusted here?)",
+            endpoint->name, failed_lately ? endpoint->tls_failure : aws_error_str(error));
+        return;
+    }
+    err_set(err, ERR_AWS_TRANSPORT, "cannot reach %s: %s", endpoint->name, reason_of(error));
+}
+
+void endpoint_broken_error(const struct endpoint *endpoint, int error, struct err *err) {
+    err_set(err, ERR_AWS_TRANSPORT, "connection to %s broken: %s", endpoint->name,
+            reason_of(error));
+}

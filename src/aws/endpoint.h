@@ -1,0 +1,64 @@
+/*
+ * endpoint: one scheme://host:port with its pool of connections, and the texts for what can go wrong on the way
+ * there. Lives on one lane.
+ *
+ * A failed TLS handshake is told at once: the CRT itself reports it only when the TLS library's delay against timing
+ * attacks is over, which takes 10 to 30 s.
+ */
+#ifndef AWS_ENDPOINT_H
+#define AWS_ENDPOINT_H
+
+#include "base/err.h"
+#include "base/lane.h"
+#include "base/str.h"
+
+struct aws_http_connection_manager;
+struct aws_tls_ctx;
+
+enum { ENDPOINT_HOST_MAX = 254, ENDPOINT_NAME_MAX = 280 };
+
+struct endpoint_url {
+    bool tls;
+    uint16_t port;
+    char host[ENDPOINT_HOST_MAX]; /* IPv6 without brackets */
+    char authority
+        [ENDPOINT_NAME_MAX]; /* as in the Host header: the port only when it is not the scheme's */
+};
+
+/* "http[s]://host[:port][/]"; ERR_CONFIG for anything else. Pure, but for the CRT's parser. */
+bool endpoint_url_parse(struct str text, struct endpoint_url *ret_url, struct err *err);
+
+struct endpoint_options {
+    struct str url;
+    struct aws_tls_ctx *tls;
+    uint32_t max_connections;
+    uint32_t connect_timeout_ms;
+    uint32_t acquire_timeout_ms; /* for a connection, made or given back by another user */
+    lane_fn *tls_failed;         /* a handshake has failed; endpoint_connect_error says why */
+    lane_fn *closed; /* after endpoint_close: no connection is left; on the lane's thread */
+    void *ctx;
+};
+
+struct endpoint {
+    struct endpoint_url url;
+    char name[ENDPOINT_NAME_MAX]; /* "https://host:port", for texts */
+    struct lane *lane;
+    struct aws_http_connection_manager *manager;
+    struct endpoint_options options;
+    char tls_failure[160]; /* of the newest handshake, when it failed */
+    uint64_t tls_failed_ms;
+    bool closing;
+};
+
+/* Lane thread. The endpoint must not move. */
+bool endpoint_open(struct endpoint *endpoint, struct lane *lane,
+                   const struct endpoint_options *options, struct err *err);
+/* Ends the pool; closed comes when every connection is gone, maybe inside this call. */
+void endpoint_close(struct endpoint *endpoint);
+
+/* Why there is no connection, from the CRT's error code. */
+void endpoint_connect_error(const struct endpoint *endpoint, int error, struct err *err);
+/* Why a connection broke. */
+void endpoint_broken_error(const struct endpoint *endpoint, int error, struct err *err);
+
+#endif
