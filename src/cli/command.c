@@ -21,6 +21,12 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"run", "read the stream into Pulsar until a signal comes",
+     LOAD_OPTIONS | OPTION_UNTIL_CAUGHT_UP, true, cmd_run},
+    {"check", "look whether configuration, credentials, stream, lease table and topic are right",
+     LOAD_OPTIONS, false, cmd_check},
+    {"tail", "print the changes as JSON lines; keeps no leases, sends nothing",
+     LOAD_OPTIONS | OPTION_UNTIL_CAUGHT_UP, true, cmd_tail},
     {"config show", "print the configuration in force, and where each value comes from",
      LOAD_OPTIONS | OPTION_JSON, false, cmd_config_show},
     {"config reference", "print all properties", OPTION_MARKDOWN, false, cmd_config_reference},

@@ -25,6 +25,9 @@ struct command_args {
 /* Finds the command, parses its options, runs it. Returns the exit code. */
 int command_main(int argc, char **argv);
 
+int cmd_run(const struct command_args *args);
+int cmd_check(const struct command_args *args);
+int cmd_tail(const struct command_args *args);
 int cmd_config_reference(const struct command_args *args);
 int cmd_config_show(const struct command_args *args);
 int cmd_version(const struct command_args *args);

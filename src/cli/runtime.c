@@ -1,0 +1,439 @@
+#include "cli/runtime.h"
+
+#include "base/log.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "sink/sink_none.h"
+#include "sink/sink_pulsar.h"
+#include "sink/sink_stdout.h"
+#include "version.h"
+
+#include <aws/auth/auth.h>
+#include <aws/common/thread.h>
+#include <aws/io/tls_channel_handler.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LANES_MAX = 256,
+    ENDPOINT_MAX = 512,
+    CREDENTIALS_TIMEOUT_MS = 15000,
+    PRODUCER_TIMEOUT_MS =
+        30000, /* until the topic is ready at the start; later it waits as long as it takes */
+    POOL_KEEP_BYTES = 2 * 1024 * 1024,
+    LOCAL_GRANULARITY_MS = 60000, /* DynamoDB Local floors creation times to the minute */
+    AWS_GRANULARITY_MS = 1000,
+};
+
+/* What runtime_run made on one lane. */
+struct lane_parts {
+    struct runtime *runtime;
+    struct page_pool *pages;
+    struct service *streams;
+    struct service *table;
+    lane_fn *closed;
+    void *closed_ctx;
+};
+
+struct runtime {
+    const struct config *config;
+    struct aws_tls_ctx *tls;
+    struct credentials *credentials;
+    char streams_endpoint[ENDPOINT_MAX];
+    char table_endpoint[ENDPOINT_MAX];
+    char user_agent[256];
+    struct lane *lanes[LANES_MAX];
+    struct lane_parts parts[LANES_MAX];
+    bool crt;
+
+    struct source *source;
+    pthread_mutex_t lock; /* of done, between lane 0 and the main thread */
+    pthread_cond_t changed;
+    bool done;
+    struct err result;
+};
+
+/* ---- making ---- */
+
+static bool choose_endpoint(const char *configured, const char *service, const char *region,
+                            char to[ENDPOINT_MAX], struct err *err) {
+    if (configured[0] != '\0') {
+        return str_copy(str_of(configured), to, ENDPOINT_MAX) ||
+               err_set(err, ERR_CONFIG, "endpoint too long: %s", configured);
+    }
+    return service_http_default_endpoint(service, str_of(region), to, ENDPOINT_MAX) ||
+           err_set(err, ERR_CONFIG, "no endpoint of %s for region \"%s\": set awsRegion", service,
+                   region);
+}
+
+static bool is_https(const char *endpoint) {
+    return str_starts(str_of(endpoint), "https:");
+}
+
+static struct aws_tls_ctx *new_tls(struct err *err) {
+    struct aws_tls_ctx_options options;
+    aws_tls_ctx_options_init_default_client(&options, aws_default_allocator());
+    struct aws_tls_ctx *tls = aws_tls_client_ctx_new(aws_default_allocator(), &options);
+    aws_tls_ctx_options_clean_up(&options);
+    if (tls == NULL) {
+        err_set(err, ERR_AWS_TLS, "no TLS context, is there a bundle of trusted certificates? %s",
+                aws_error_str(aws_last_error()));
+    }
+    return tls;
+}
+
+static bool start_credentials(struct runtime *runtime, struct err *err) {
+    const struct config *config = runtime->config;
+    struct credentials_options options = {
+        .access_key = str_of(config->access_key),
+        .secret_key = str_of(config->secret_key),
+        .session_token = str_of(config->session_token),
+        .tls = runtime->tls,
+    };
+    runtime->credentials = credentials_new(&options, err);
+    return runtime->credentials != NULL &&
+           credentials_wait(runtime->credentials, CREDENTIALS_TIMEOUT_MS, err);
+}
+
+static bool start(struct runtime *runtime, struct err *err) {
+    const struct config *config = runtime->config;
+    if (!choose_endpoint(config->aws_endpoint, "streams.dynamodb", config->streams_region,
+                         runtime->streams_endpoint, err) ||
+        !choose_endpoint(config->dynamo_endpoint, "dynamodb", config->table_region,
+                         runtime->table_endpoint, err)) {
+        return false;
+    }
+    (void)snprintf(runtime->user_agent, sizeof runtime->user_agent, "ddb2pulsar/%s %s", D2P_VERSION,
+                   config->application_name);
+    aws_auth_library_init(aws_default_allocator());
+    runtime->crt = true;
+    bool chain = config->access_key[0] == '\0';
+    if (chain || is_https(runtime->streams_endpoint) || is_https(runtime->table_endpoint)) {
+        runtime->tls = new_tls(err);
+        if (runtime->tls == NULL) {
+            return false;
+        }
+    }
+    if (!start_credentials(runtime, err)) {
+        return false;
+    }
+    runtime->lanes[0] = lane_new(0, err);
+    return runtime->lanes[0] != NULL;
+}
+
+struct runtime *runtime_new(const struct config *config, struct err *err) {
+    struct runtime *runtime = calloc(1, sizeof *runtime);
+    if (runtime == NULL) {
+        err_set(err, ERR_NOMEM, "no memory to start");
+        return NULL;
+    }
+    runtime->config = config;
+    pthread_mutex_init(&runtime->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&runtime->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!start(runtime, err)) {
+        runtime_free(runtime);
+        return NULL;
+    }
+    return runtime;
+}
+
+void runtime_free(struct runtime *runtime) {
+    if (runtime == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < LANES_MAX; i++) {
+        lane_free(runtime->lanes[i]);
+    }
+    credentials_free(runtime->credentials);
+    aws_tls_ctx_release(runtime->tls);
+    if (runtime->crt) {
+        aws_thread_join_all_managed();
+        aws_auth_library_clean_up();
+    }
+    pthread_cond_destroy(&runtime->changed);
+    pthread_mutex_destroy(&runtime->lock);
+    free(runtime);
+}
+
+struct lane *runtime_lane(struct runtime *runtime) {
+    return runtime->lanes[0];
+}
+
+const char *runtime_credentials_source(const struct runtime *runtime) {
+    return credentials_source(runtime->credentials);
+}
+
+const char *runtime_streams_endpoint(const struct runtime *runtime) {
+    return runtime->streams_endpoint;
+}
+
+const char *runtime_table_endpoint(const struct runtime *runtime) {
+    return runtime->table_endpoint;
+}
+
+static struct service *new_service(struct runtime *runtime, struct lane *lane, const char *endpoint,
+                                   const char *region, struct page_pool *pages, struct err *err) {
+    struct service_http_options options = {
+        .endpoint = str_of(endpoint),
+        .region = str_of(region),
+        .signing_name = STR("dynamodb"),
+        .user_agent = str_of(runtime->user_agent),
+        .credentials = runtime->credentials,
+        .tls = runtime->tls,
+        .pages = pages,
+    };
+    return service_http_new(lane, &options, err);
+}
+
+struct service *runtime_streams_service(struct runtime *runtime, struct lane *lane,
+                                        struct page_pool *pages, struct err *err) {
+    return new_service(runtime, lane, runtime->streams_endpoint, runtime->config->streams_region,
+                       pages, err);
+}
+
+struct service *runtime_table_service(struct runtime *runtime, struct lane *lane,
+                                      struct page_pool *pages, struct err *err) {
+    return new_service(runtime, lane, runtime->table_endpoint, runtime->config->table_region, pages,
+                       err);
+}
+
+struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtime) {
+    const struct config *config = runtime->config;
+    return (struct pulsar_client_options){
+        .service_url = str_of(config->service_url),
+        .auth_plugin = str_of(config->auth_plugin),
+        .auth_params = str_of(config->auth_params),
+        .listener_name = str_of(config->listener_name),
+        .client_version = STR("ddb2pulsar-" D2P_VERSION),
+    };
+}
+
+/* ---- the source's host ---- */
+
+static struct lane *host_lane(void *ctx, uint32_t index, struct err *err) {
+    struct runtime *runtime = ctx;
+    runtime->lanes[index] = lane_new(index, err);
+    return runtime->lanes[index];
+}
+
+static struct sink *new_sink(struct runtime *runtime, struct lane *lane,
+                             const struct sink_events *events, void *events_ctx, struct err *err) {
+    const struct config *config = runtime->config;
+    struct sink *sink = NULL;
+    if (config->sink == CONFIG_SINK_PULSAR) {
+        struct pulsar_client_options client_options = runtime_pulsar_options(runtime);
+        struct pulsar_producer_options producer_options = {
+            .topic = str_of(config->topic_name),
+            .compression = config->compression,
+            .hashing = config->hashing,
+            .batching_disabled = !config->batching,
+            .batch_max_messages = config->batching_max_messages,
+            .batch_max_bytes = (uint32_t)config->batching_max_bytes,
+            .batch_max_delay_ms = config->batching_max_delay_ms,
+            .max_pending_messages = config->max_pending_messages,
+            .max_pending_bytes = config->memory_budget,
+            .create_timeout_ms = PRODUCER_TIMEOUT_MS,
+        };
+        return sink_pulsar_new(lane, &client_options, &producer_options, events, events_ctx, err);
+    }
+    if (config->sink == CONFIG_SINK_STDOUT) {
+        sink = sink_stdout_new(lane, STDOUT_FILENO, events, events_ctx);
+    } else {
+        sink = sink_none_new(lane, events, events_ctx);
+    }
+    if (sink == NULL) {
+        err_set(err, ERR_NOMEM, "no memory for a sink");
+    }
+    return sink;
+}
+
+/* The parts of a lane that could not be opened whole; nobody waits for their end but the lane's thread. */
+static void abandoned(void *ctx) {
+    (void)ctx;
+}
+
+static bool host_open(void *ctx, struct lane *lane, const struct sink_events *events,
+                      void *events_ctx, struct source_parts *ret_parts, struct err *err) {
+    struct runtime *runtime = ctx;
+    struct lane_parts *parts = &runtime->parts[lane->index];
+    parts->runtime = runtime;
+    parts->pages = page_pool_new(POOL_KEEP_BYTES);
+    if (parts->pages == NULL) {
+        return err_set(err, ERR_NOMEM, "no memory for a lane");
+    }
+    parts->streams = runtime_streams_service(runtime, lane, parts->pages, err);
+    parts->table =
+        parts->streams == NULL ? NULL : runtime_table_service(runtime, lane, parts->pages, err);
+    struct sink *sink =
+        parts->table == NULL ? NULL : new_sink(runtime, lane, events, events_ctx, err);
+    if (sink == NULL) {
+        /* The pages stay until the process ends: a service may still be closing. */
+        service_http_close(parts->streams, abandoned, NULL);
+        service_http_close(parts->table, abandoned, NULL);
+        return false;
+    }
+    *ret_parts = (struct source_parts){
+        .streams = parts->streams,
+        .table = parts->table,
+        .sink = sink,
+    };
+    return true;
+}
+
+static void table_closed(void *ctx) {
+    struct lane_parts *parts = ctx;
+    page_pool_free(parts->pages);
+    parts->pages = NULL;
+    parts->closed(parts->closed_ctx);
+}
+
+static void streams_closed(void *ctx) {
+    struct lane_parts *parts = ctx;
+    service_http_close(parts->table, table_closed, parts);
+}
+
+static void host_close(void *ctx, const struct source_parts *source_parts, lane_fn *done,
+                       void *done_ctx) {
+    struct runtime *runtime = ctx;
+    struct lane_parts *parts = &runtime->parts[source_parts->streams->lane->index];
+    parts->closed = done;
+    parts->closed_ctx = done_ctx;
+    service_http_close(parts->streams, streams_closed, parts);
+}
+
+static void host_done(void *ctx, const struct err *err) {
+    struct runtime *runtime = ctx;
+    pthread_mutex_lock(&runtime->lock);
+    runtime->done = true;
+    runtime->result = err != NULL ? *err : ERR_NONE;
+    pthread_cond_signal(&runtime->changed);
+    pthread_mutex_unlock(&runtime->lock);
+}
+
+static const struct source_host host = {
+    .lane = host_lane,
+    .open = host_open,
+    .close = host_close,
+    .done = host_done,
+};
+
+/* ---- running ---- */
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint32_t lane_count(const struct config *config) {
+    if (config->sink == CONFIG_SINK_STDOUT) {
+        return 1; /* lines of several lanes would mix */
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t lanes = config->lanes > 0 ? config->lanes : cores > 0 ? (uint32_t)cores : 1;
+    return lanes < LANES_MAX ? lanes : LANES_MAX;
+}
+
+static struct source_options source_options(const struct config *config,
+                                            const struct runtime_run *run,
+                                            const struct worker_id *worker_id) {
+    bool local = str_is(config->arn.region, "ddblocal");
+    return (struct source_options){
+        .stream_arn = str_of(config->stream_arn),
+        .lease_table = run->keep_leases ? str_of(config->lease_table) : STR_NONE,
+        .worker_id = str_of(worker_id->text),
+        .billing = config->lease_table_billing,
+        .initial = config->initial_position == CONFIG_POSITION_TRIM_HORIZON ? POSITION_TRIM_HORIZON
+                                                                            : POSITION_LATEST,
+        .message_key = config->message_key,
+        .skip_bad_records = config->on_record_error == CONFIG_POLICY_GO_ON,
+        .continue_after_loss = config->on_data_loss == CONFIG_POLICY_GO_ON,
+        .until_caught_up = run->until_caught_up,
+        .time_granularity_ms = local ? LOCAL_GRANULARITY_MS : AWS_GRANULARITY_MS,
+        .failover_ms = config->failover_time_ms,
+        .checkpoint_interval_ms = config->checkpoint_interval_ms,
+        .backoff_ms = config->backoff_time_ms,
+        .retries = config->num_retries,
+        .min_poll_ms = config->min_poll_interval_ms,
+        .max_poll_ms = config->max_poll_interval_ms,
+        .receive_queue = config->receive_queue_size,
+        .describe_rate = config->describe_stream_rate,
+        .stop_timeout_ms = config->stop_timeout_ms,
+        .memory_budget = config->memory_budget,
+        .lanes = lane_count(config),
+    };
+}
+
+static void on_signal(void *ctx, int signal) {
+    struct runtime *runtime = ctx;
+    LOG_INFO("process", "signal", LOG_TEXT("name", signal == SIGINT ? "SIGINT" : "SIGTERM"),
+             LOG_TEXT("text", "stopping; once more ends at once"));
+    source_stop(runtime->source);
+}
+
+static void wait_done(struct runtime *runtime, bool show) {
+    struct progress progress;
+    progress_start(&progress, now_ms());
+    struct source_stats stats;
+    pthread_mutex_lock(&runtime->lock);
+    while (!runtime->done) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        uint64_t wait_ms = progress_wait_ms(&progress, now_ms()) + 1;
+        until.tv_sec += (time_t)(wait_ms / 1000);
+        until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        (void)pthread_cond_timedwait(&runtime->changed, &runtime->lock, &until);
+        if (show && !runtime->done) {
+            source_get_stats(runtime->source, &stats);
+            progress_show(&progress, &stats, now_ms());
+        }
+    }
+    pthread_mutex_unlock(&runtime->lock);
+    source_get_stats(runtime->source, &stats);
+    progress_end(&progress, &stats, now_ms());
+}
+
+int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct err *err) {
+    const struct config *config = runtime->config;
+    struct worker_id worker_id = {.fd = -1};
+    if (run->keep_leases) {
+        if (!worker_id_open(&worker_id, str_of(config->state_directory),
+                            str_of(config->lease_table), err)) {
+            return err_exit_code(err->code);
+        }
+        LOG_INFO("lease", "worker", LOG_TEXT("id", worker_id.text),
+                 LOG_TEXT("kept", worker_id.kept ? "yes" : "no"));
+    }
+    struct source_options options = source_options(config, run, &worker_id);
+    runtime->done = false;
+    runtime->source = source_start(runtime->lanes[0], &options, &host, runtime);
+    if (runtime->source == NULL) {
+        err_set(err, ERR_NOMEM, "no memory for the source");
+        worker_id_close(&worker_id);
+        return err_exit_code(err->code);
+    }
+    if (!signals_start(on_signal, runtime, err)) {
+        source_stop(runtime->source);
+        runtime->result = *err;
+    }
+    wait_done(runtime, run->show_progress);
+    signals_end();
+    source_free(runtime->source);
+    runtime->source = NULL;
+    worker_id_close(&worker_id);
+    *err = runtime->result;
+    return err_is_set(err) ? err_exit_code(err->code) : 0;
+}
