@@ -48,7 +48,8 @@ struct service {
     struct page_pool *pages; /* replies come from here; owned by the service's owner */
 };
 
-/* Starts a call. Never NULL except when out of memory (then done is not called). */
+/* Starts a call. Never NULL except when out of memory or when the body is larger than BUF_MAX_REQUEST (then neither
+ * done nor dropped is called). */
 static inline struct service_call *service_call(struct service *service,
                                                 const struct service_request *request,
                                                 service_done *done, void *ctx) {

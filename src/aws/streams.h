@@ -60,6 +60,12 @@ struct service_call *streams_get_iterator(struct service *service, struct str st
                                           struct str sequence_number, streams_iterator_got *done,
                                           void *ctx);
 
+/* Points at the first record whose creation time is not before timestamp_ms. Not every service that speaks this
+ * protocol knows this type; the refusals differ, so any error but throttling or credentials may mean that. */
+struct service_call *streams_get_iterator_at(struct service *service, struct str stream_arn,
+                                             struct str shard_id, int64_t timestamp_ms,
+                                             streams_iterator_got *done, void *ctx);
+
 /* The page is the response body as it came (crc verified); its ownership goes to the receiver. */
 typedef void streams_records_got(void *ctx, const struct err *err, struct page *page);
 /* limit 1 to 1,000. A body over BUF_MAX_PAGE is ERR_AWS_TOO_LARGE: ask again with half the limit. */

@@ -32,7 +32,10 @@ struct service_call *table_scan(struct service *service, struct str table, struc
 struct service_call *table_get(struct service *service, struct str table, struct str key_json,
                                table_done *done, void *ctx);
 
-/* Conditions and expressions: DynamoDB syntax; names_json and values_json are the JSON objects of
+/* Writes are tried again after an answer was lost. So a condition may fail because the same call's first try made it
+ * false: compare the item that comes back with what was to be written.
+ *
+ * Conditions and expressions: DynamoDB syntax; names_json and values_json are the JSON objects of
  * ExpressionAttributeNames and ...Values; any of the four may be STR_NONE. */
 struct table_expression {
     struct str condition;
