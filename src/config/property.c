@@ -155,13 +155,12 @@ void property_add_allowed(struct buf *to, enum config_key key) {
         }
         break;
     case PROPERTY_MS:
-        buf_add_format(to, "%llu to %llu ms; units ms, s, min, h", min, max);
+        buf_add_format(to, "%llu to %llu ms", min, max);
         break;
     case PROPERTY_BYTES:
         config_value_add_bytes(to, min);
         buf_add_text(to, " to ");
         config_value_add_bytes(to, max);
-        buf_add_text(to, "; units B, KiB, MiB, GiB");
         break;
     case PROPERTY_FLAG:
         buf_add_text(to, "true or false");
@@ -197,6 +196,11 @@ static bool fail(enum config_key key, enum config_value_result result, const cha
     struct buf allowed;
     buf_init(&allowed, 256);
     property_add_allowed(&allowed, key);
+    if (rows[key].kind == PROPERTY_MS) {
+        buf_add_text(&allowed, ", also with a unit: ms, s, min, h");
+    } else if (rows[key].kind == PROPERTY_BYTES) {
+        buf_add_text(&allowed, ", in bytes or with a unit: KiB, MiB, GiB");
+    }
     if (result == CONFIG_VALUE_OUT_OF_BOUNDS) {
         err_set(err, ERR_CONFIG, "out of bounds; allowed: %s", buf_text(&allowed));
     } else {
