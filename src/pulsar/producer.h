@@ -20,16 +20,18 @@ struct pulsar_client;
 struct pulsar_producer;
 
 struct pulsar_client_options {
-    struct str service_url;   /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
-    struct str auth_plugin;   /* "" or "token", or Java's class name org.apache.pulsar.client.impl.auth.AuthenticationToken */
-    struct str auth_params;   /* "token:<jwt>", "file:///path" (read at every connect, trimmed), "env:NAME", or the bare token */
-    struct str listener_name; /* advertised listener; may be empty */
-    struct str client_version; /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
+    struct str service_url; /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
+    struct str
+        auth_plugin; /* "" or "token", or Java's class name org.apache.pulsar.client.impl.auth.AuthenticationToken */
+    struct str
+        auth_params; /* "token:<jwt>", "file:///path" (read at every connect, trimmed), "env:NAME", or the bare token */
+    struct str listener_name;      /* advertised listener; may be empty */
+    struct str client_version;     /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
     uint32_t connect_timeout_ms;   /* TCP to CONNECTED; 0 means 10,000 */
     uint32_t operation_timeout_ms; /* lookup, producer creation; 0 means 30,000 */
-    uint32_t keep_alive_ms;        /* silence until a PING, and again until the end; 0 means 30,000 */
-    uint32_t backoff_initial_ms;   /* 0 means 100 */
-    uint32_t backoff_max_ms;       /* 0 means 30,000 */
+    uint32_t keep_alive_ms;      /* silence until a PING, and again until the end; 0 means 30,000 */
+    uint32_t backoff_initial_ms; /* 0 means 100 */
+    uint32_t backoff_max_ms;     /* 0 means 30,000 */
 };
 
 /* Copies the options; opens nothing yet. NULL and err (ERR_CONFIG for a bad URL or auth) on failure. */
@@ -58,11 +60,13 @@ struct pulsar_producer_options {
     bool batching_disabled;
     uint32_t batch_max_messages; /* 0 means 1,000 */
     uint32_t batch_max_bytes;    /* before compression; 0 means 128 KiB */
-    uint32_t batch_max_delay_ms; /* 0 means 10; a batch goes at once while nothing is in flight on its partition */
+    uint32_t
+        batch_max_delay_ms; /* 0 means 10; a batch goes at once while nothing is in flight on its partition */
     uint32_t max_pending_messages; /* over all partitions; 0 means 65,536 */
     uint64_t max_pending_bytes;    /* memory of open and unacknowledged batches; 0 means 64 MiB */
-    uint32_t send_timeout_ms; /* 0 means never: a message waits until it is acknowledged */
-    uint32_t create_timeout_ms; /* until `ready`, else `failed` with the last error; 0 means never give up on
+    uint32_t send_timeout_ms;      /* 0 means never: a message waits until it is acknowledged */
+    uint32_t
+        create_timeout_ms; /* until `ready`, else `failed` with the last error; 0 means never give up on
                                    errors that may pass */
 };
 
@@ -129,7 +133,7 @@ struct pulsar_producer_stats {
     uint64_t bytes;    /* of their values */
     uint64_t frames;
     uint64_t acked;
-    uint64_t in_flight; /* messages taken and not acknowledged */
+    uint64_t in_flight;       /* messages taken and not acknowledged */
     uint64_t in_flight_bytes; /* memory of their batches */
     uint64_t resent_frames;
     uint64_t reconnects;
@@ -144,7 +148,8 @@ void pulsar_producer_close(struct pulsar_producer *producer, uint32_t timeout_ms
 
 /* Asks the service for a topic's partition count without creating a producer: 0 for a plain topic. */
 typedef void pulsar_partitions_got(void *ctx, const struct err *err, uint32_t partitions);
-/* One answer or error within operation_timeout_ms; not repeated. create: let the broker create the topic. */
+/* One answer or error within operation_timeout_ms; not repeated. Does not create the topic, if the broker is new
+ * enough to be told so (Pulsar 3.3). */
 void pulsar_client_get_partitions(struct pulsar_client *client, struct str topic,
                                   pulsar_partitions_got *done, void *ctx);
 

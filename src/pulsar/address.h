@@ -1,0 +1,34 @@
+/*
+ * address: a broker's host and port, and the URLs in which brokers are named. Pure.
+ */
+#ifndef PULSAR_ADDRESS_H
+#define PULSAR_ADDRESS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum {
+    ADDRESS_HOST_MAX = 254,
+    ADDRESS_TEXT_MAX = ADDRESS_HOST_MAX + 16,
+    ADDRESS_DEFAULT_PORT = 6650
+};
+
+struct address {
+    char host[ADDRESS_HOST_MAX]; /* an IPv6 address without brackets */
+    uint16_t port;
+};
+
+/* "pulsar://host[:port][,host[:port]...]", with or without a slash at the end. Fills at most max addresses.
+ * False and err (CONFIG) for anything else; pulsar+ssl gets its own sentence. */
+bool address_parse_url(struct str url, struct address *addresses, size_t max, size_t *ret_count,
+                       struct err *err);
+
+bool address_equal(const struct address *a, const struct address *b);
+
+struct address_text {
+    char text[ADDRESS_TEXT_MAX];
+};
+/* "host:port", "[::1]:port". */
+struct address_text address_text(const struct address *address);
+
+#endif

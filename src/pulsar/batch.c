@@ -1,0 +1,454 @@
+#include "pulsar/batch.h"
+
+#include "pulsar/wire.h"
+
+#include <aws/checksums/crc.h>
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* Field numbers of pulsar_api.proto that the hot path writes. */
+enum {
+    BASE_TYPE = 1,
+    BASE_SEND = 6, /* the type's value and the field's number */
+
+    SEND_PRODUCER_ID = 1,
+    SEND_SEQUENCE_ID = 2,
+    SEND_NUM_MESSAGES = 3,
+    SEND_HIGHEST_SEQUENCE_ID = 6,
+
+    ENTRY_PRODUCER_NAME = 1,
+    ENTRY_SEQUENCE_ID = 2,
+    ENTRY_PUBLISH_TIME = 3,
+    ENTRY_PROPERTIES = 4,
+    ENTRY_PARTITION_KEY = 6,
+    ENTRY_COMPRESSION = 8,
+    ENTRY_UNCOMPRESSED_SIZE = 9,
+    ENTRY_NUM_MESSAGES = 11,
+    ENTRY_EVENT_TIME = 12,
+    ENTRY_KEY_IS_BASE64 = 17,
+    ENTRY_ORDERING_KEY = 18,
+    ENTRY_HIGHEST_SEQUENCE_ID = 24,
+    ENTRY_NULL_VALUE = 25,
+
+    SINGLE_PROPERTIES = 1,
+    SINGLE_PARTITION_KEY = 2,
+    SINGLE_PAYLOAD_SIZE = 3,
+    SINGLE_EVENT_TIME = 5,
+    SINGLE_KEY_IS_BASE64 = 6,
+    SINGLE_ORDERING_KEY = 7,
+    SINGLE_SEQUENCE_ID = 8,
+    SINGLE_NULL_VALUE = 9,
+
+    PROPERTY_NAME = 1,
+    PROPERTY_VALUE = 2,
+};
+
+enum {
+    CHECKSUM_MAGIC = 0x0e01,
+    /* totalSize, commandSize, the longest SEND, magic, crc32c, metadataSize. */
+    HEADER_FRAME_MAX = 4 + 4 + 48 + 2 + 4 + 4,
+    /* All of an entry's metadata but name, keys, properties: each field at its longest. */
+    HEADER_METADATA_MAX = 96,
+    MEMORY_MIN = 4096,
+};
+
+void batch_pool_init(struct batch_pool *pool, size_t keep_bytes) {
+    *pool = (struct batch_pool){.keep_bytes = keep_bytes};
+}
+
+static void destroy(struct batch *batch) {
+    free(batch->memory);
+    free(batch->tokens);
+    free(batch);
+}
+
+void batch_pool_done(struct batch_pool *pool) {
+    assert(pool->in_use == 0);
+    while (pool->free_list != NULL) {
+        struct batch *batch = pool->free_list;
+        pool->free_list = batch->next;
+        destroy(batch);
+    }
+    pool->free_bytes = 0;
+}
+
+size_t batch_memory(const struct batch *batch) {
+    return sizeof *batch + batch->capacity + batch->token_capacity * sizeof batch->tokens[0];
+}
+
+static void give_back(struct outgoing *frame) {
+    struct batch *batch = (struct batch *)frame; /* its first member */
+    struct batch_pool *pool = batch->pool;
+    pool->in_use--;
+    if (pool->free_bytes + batch_memory(batch) > pool->keep_bytes) {
+        destroy(batch);
+        return;
+    }
+    pool->free_bytes += batch_memory(batch);
+    batch->next = pool->free_list;
+    pool->free_list = batch;
+}
+
+struct batch *batch_take(struct batch_pool *pool) {
+    struct batch *batch = pool->free_list;
+    struct batch fresh = {.pool = pool};
+    if (batch != NULL) {
+        pool->free_list = batch->next;
+        pool->free_bytes -= batch_memory(batch);
+        fresh.memory = batch->memory;
+        fresh.capacity = batch->capacity;
+        fresh.tokens = batch->tokens;
+        fresh.token_capacity = batch->token_capacity;
+    } else {
+        batch = malloc(sizeof *batch);
+        if (batch == NULL) {
+            return NULL;
+        }
+    }
+    fresh.frame = (struct outgoing){.refs = 1, .release = give_back};
+    *batch = fresh;
+    pool->in_use++;
+    return batch;
+}
+
+void batch_release(struct batch *batch) {
+    outgoing_unref(&batch->frame);
+}
+
+/* What one message takes in the payload, and in the metadata when it is the entry's first. */
+struct sizes {
+    size_t properties; /* as fields of the metadata in question */
+    size_t value;
+    size_t single; /* SingleMessageMetadata; 0 in a raw batch */
+    size_t entry;  /* of the payload */
+    size_t header; /* of the entry's metadata, at its longest */
+};
+
+static size_t property_size(const struct pulsar_property *property) {
+    return wire_text_size(PROPERTY_NAME, property->name.len) +
+           wire_text_size(PROPERTY_VALUE, property->value.len);
+}
+
+static void measure(const struct pulsar_message *message, const struct batch_limits *limits,
+                    uint64_t sequence_id, struct sizes *sizes) {
+    sizes->value = 0;
+    for (size_t i = 0; i < message->value_parts; i++) {
+        sizes->value += message->value[i].len;
+    }
+    sizes->properties = 0;
+    for (size_t i = 0; i < message->property_count; i++) {
+        /* Number 1 or 4: the tag takes one byte in both metadata. */
+        sizes->properties +=
+            wire_text_size(SINGLE_PROPERTIES, property_size(&message->properties[i]));
+    }
+    size_t keys = 0;
+    keys += message->key.ptr != NULL ? wire_text_size(SINGLE_PARTITION_KEY, message->key.len) : 0;
+    keys += message->ordering_key.ptr != NULL
+                ? wire_text_size(SINGLE_ORDERING_KEY, message->ordering_key.len)
+                : 0;
+    sizes->header = HEADER_METADATA_MAX + limits->name_len + keys;
+    sizes->single = 0;
+    if (limits->raw) {
+        sizes->header += sizes->properties;
+        sizes->entry = sizes->value;
+        return;
+    }
+    sizes->single = sizes->properties + keys + wire_number_size(SINGLE_PAYLOAD_SIZE, sizes->value) +
+                    wire_number_size(SINGLE_SEQUENCE_ID, sequence_id);
+    if (message->event_time_ms > 0) {
+        sizes->single += wire_number_size(SINGLE_EVENT_TIME, (uint64_t)message->event_time_ms);
+    }
+    sizes->single += message->key_is_base64 ? 2 : 0;
+    sizes->single += message->null_value ? 2 : 0;
+    sizes->entry = 4 + sizes->single + sizes->value;
+}
+
+static size_t grown_capacity(size_t capacity, size_t needed) {
+    capacity = capacity < MEMORY_MIN ? MEMORY_MIN : capacity;
+    while (capacity < needed) {
+        capacity *= 2;
+    }
+    return capacity;
+}
+
+enum { TOKENS_MIN = 64 };
+
+/* Room for so many bytes and one more token. */
+static enum batch_add make_room(struct batch *batch, size_t needed, size_t budget) {
+    size_t capacity = batch->capacity;
+    size_t token_capacity = batch->token_capacity;
+    if (needed > capacity) {
+        capacity = grown_capacity(capacity, needed);
+    }
+    if (batch->count == token_capacity) {
+        token_capacity = token_capacity == 0 ? TOKENS_MIN : 2 * token_capacity;
+    }
+    size_t growth = capacity - batch->capacity +
+                    (token_capacity - batch->token_capacity) * sizeof batch->tokens[0];
+    if (growth == 0) {
+        return BATCH_ADDED;
+    }
+    if (growth > budget) {
+        return BATCH_OVER_BUDGET;
+    }
+    if (capacity > batch->capacity) {
+        char *memory = realloc(batch->memory, capacity);
+        if (memory == NULL) {
+            return BATCH_NO_MEMORY;
+        }
+        batch->memory = memory;
+        batch->capacity = capacity;
+    }
+    if (token_capacity > batch->token_capacity) {
+        uint64_t *tokens = realloc(batch->tokens, token_capacity * sizeof tokens[0]);
+        if (tokens == NULL) {
+            return BATCH_NO_MEMORY;
+        }
+        batch->tokens = tokens;
+        batch->token_capacity = token_capacity;
+    }
+    return BATCH_ADDED;
+}
+
+/* Where the payload starts in a batch that opens with this message: the longest header fits before it. */
+static size_t room_before(const struct sizes *sizes) {
+    return HEADER_FRAME_MAX + sizes->header;
+}
+
+static char *put_properties(char *to, uint32_t field, const struct pulsar_message *message) {
+    for (size_t i = 0; i < message->property_count; i++) {
+        const struct pulsar_property *property = &message->properties[i];
+        to = wire_put_length(to, field, property_size(property));
+        to = wire_put_text(to, PROPERTY_NAME, property->name);
+        to = wire_put_text(to, PROPERTY_VALUE, property->value);
+    }
+    return to;
+}
+
+static char *put_single(char *to, const struct pulsar_message *message, const struct sizes *sizes,
+                        uint64_t sequence_id) {
+    to = put_properties(to, SINGLE_PROPERTIES, message);
+    if (message->key.ptr != NULL) {
+        to = wire_put_text(to, SINGLE_PARTITION_KEY, message->key);
+    }
+    to = wire_put_number(to, SINGLE_PAYLOAD_SIZE, sizes->value);
+    if (message->event_time_ms > 0) {
+        to = wire_put_number(to, SINGLE_EVENT_TIME, (uint64_t)message->event_time_ms);
+    }
+    if (message->key_is_base64) {
+        to = wire_put_number(to, SINGLE_KEY_IS_BASE64, 1);
+    }
+    if (message->ordering_key.ptr != NULL) {
+        to = wire_put_text(to, SINGLE_ORDERING_KEY, message->ordering_key);
+    }
+    to = wire_put_number(to, SINGLE_SEQUENCE_ID, sequence_id);
+    if (message->null_value) {
+        to = wire_put_number(to, SINGLE_NULL_VALUE, 1);
+    }
+    return to;
+}
+
+/* What the first message adds to the entry's metadata, behind everything else (protobuf allows any order). */
+static char *put_tail(char *to, const struct pulsar_message *message, bool raw) {
+    if (raw) {
+        to = put_properties(to, ENTRY_PROPERTIES, message);
+    }
+    if (message->key.ptr != NULL) {
+        to = wire_put_text(to, ENTRY_PARTITION_KEY, message->key);
+    }
+    if (raw && message->event_time_ms > 0) {
+        to = wire_put_number(to, ENTRY_EVENT_TIME, (uint64_t)message->event_time_ms);
+    }
+    if (message->key_is_base64) {
+        to = wire_put_number(to, ENTRY_KEY_IS_BASE64, 1);
+    }
+    if (message->ordering_key.ptr != NULL) {
+        to = wire_put_text(to, ENTRY_ORDERING_KEY, message->ordering_key);
+    }
+    if (raw && message->null_value) {
+        to = wire_put_number(to, ENTRY_NULL_VALUE, 1);
+    }
+    return to;
+}
+
+static void open_with(struct batch *batch, const struct batch_limits *limits,
+                      const struct pulsar_message *message, uint64_t sequence_id,
+                      const struct sizes *sizes) {
+    /* Written where the header's other fields will end up, then moved to the end of the room. */
+    char *tail = batch->memory + HEADER_FRAME_MAX;
+    batch->tail_len = (size_t)(put_tail(tail, message, limits->raw) - tail);
+    batch->start = room_before(sizes);
+    batch->end = batch->start;
+    memmove(batch->memory + batch->start - batch->tail_len, tail, batch->tail_len);
+    batch->first_sequence_id = sequence_id;
+    batch->raw = limits->raw;
+}
+
+enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
+                         const struct pulsar_message *message, uint64_t sequence_id, uint64_t token,
+                         size_t budget, struct err *err) {
+    struct sizes sizes;
+    measure(message, limits, sequence_id, &sizes);
+    if (batch->count > 0) {
+        size_t header = batch->start - HEADER_FRAME_MAX;
+        size_t payload = batch->end - batch->start + sizes.entry;
+        if (limits->raw || batch->count >= limits->max_messages || payload > limits->max_bytes ||
+            4 + header + payload > limits->max_message_size) {
+            return BATCH_FULL;
+        }
+    } else if (4 + sizes.header + sizes.entry > limits->max_message_size) {
+        err_set(
+            err, ERR_PULSAR_TOO_LARGE,
+            "a message of %zu bytes (value %zu, key %zu) is over the broker's maxMessageSize of "
+            "%zu bytes; raise maxMessageSize in the broker (and bookie) configuration",
+            4 + sizes.header + sizes.entry, sizes.value, message->key.len,
+            limits->max_message_size);
+        return BATCH_TOO_LARGE;
+    }
+    size_t at = batch->count > 0 ? batch->end : room_before(&sizes);
+    enum batch_add room = make_room(batch, at + sizes.entry, budget);
+    if (room != BATCH_ADDED) {
+        return room;
+    }
+    if (batch->count == 0) {
+        open_with(batch, limits, message, sequence_id, &sizes);
+    }
+    char *to = batch->memory + at;
+    if (!batch->raw) {
+        to = wire_put_be32(to, (uint32_t)sizes.single);
+        to = put_single(to, message, &sizes, sequence_id);
+    }
+    for (size_t i = 0; i < message->value_parts; i++) {
+        to = wire_put_bytes(to, message->value[i]);
+    }
+    assert(to == batch->memory + at + sizes.entry);
+    batch->end = (size_t)(to - batch->memory);
+    batch->tokens[batch->count++] = token;
+    return BATCH_ADDED;
+}
+
+bool batch_is_full(const struct batch *batch, const struct batch_limits *limits) {
+    return batch->raw || batch->count >= limits->max_messages ||
+           batch->end - batch->start >= limits->max_bytes;
+}
+
+/* Moves everything to a batch with the compressed payload; the old one goes back to the pool, unless it is kept
+ * because compression did not help. Returns the payload's size before compression, or 0 when it is sent as it is. */
+static size_t compress_payload(struct batch **batch, struct compressor *compressor) {
+    struct batch *plain = *batch;
+    struct str payload = str_make(plain->memory + plain->start, plain->end - plain->start);
+    if (compressor->kind == PULSAR_COMPRESSION_NONE || payload.len == 0) {
+        return 0;
+    }
+    struct batch *packed = batch_take(plain->pool);
+    if (packed == NULL) {
+        return 0;
+    }
+    size_t room = compressor_bound(compressor, payload.len);
+    size_t len = 0;
+    if (make_room(packed, plain->start + room, SIZE_MAX) == BATCH_ADDED) {
+        len = compressor_run(compressor, payload, packed->memory + plain->start, room);
+    }
+    if (len == 0) {
+        batch_release(packed);
+        return 0;
+    }
+    memcpy(packed->memory + plain->start - plain->tail_len,
+           plain->memory + plain->start - plain->tail_len, plain->tail_len);
+    packed->start = plain->start;
+    packed->end = plain->start + len;
+    packed->tail_len = plain->tail_len;
+    packed->count = plain->count;
+    packed->raw = plain->raw;
+    packed->first_sequence_id = plain->first_sequence_id;
+    packed->opened_ns = plain->opened_ns;
+    /* The tokens change places, so that both keep an array. */
+    uint64_t *tokens = packed->tokens;
+    size_t token_capacity = packed->token_capacity;
+    packed->tokens = plain->tokens;
+    packed->token_capacity = plain->token_capacity;
+    plain->tokens = tokens;
+    plain->token_capacity = token_capacity;
+    batch_release(plain);
+    *batch = packed;
+    return payload.len;
+}
+
+static char *put_send(char *to, const struct batch *batch, const struct batch_header *header) {
+    uint64_t last = batch_last_sequence_id(batch);
+    size_t len = wire_number_size(SEND_PRODUCER_ID, header->producer_id) +
+                 wire_number_size(SEND_SEQUENCE_ID, batch->first_sequence_id);
+    if (!batch->raw) {
+        len += wire_number_size(SEND_NUM_MESSAGES, batch->count) +
+               wire_number_size(SEND_HIGHEST_SEQUENCE_ID, last);
+    }
+    to = wire_put_number(to, BASE_TYPE, BASE_SEND);
+    to = wire_put_length(to, BASE_SEND, len);
+    to = wire_put_number(to, SEND_PRODUCER_ID, header->producer_id);
+    to = wire_put_number(to, SEND_SEQUENCE_ID, batch->first_sequence_id);
+    if (!batch->raw) {
+        to = wire_put_number(to, SEND_NUM_MESSAGES, batch->count);
+        to = wire_put_number(to, SEND_HIGHEST_SEQUENCE_ID, last);
+    }
+    return to;
+}
+
+static char *put_metadata(char *to, const struct batch *batch, const struct batch_header *header,
+                          const struct compressor *compressor, size_t uncompressed) {
+    to = wire_put_text(to, ENTRY_PRODUCER_NAME, header->producer_name);
+    to = wire_put_number(to, ENTRY_SEQUENCE_ID, batch->first_sequence_id);
+    to = wire_put_number(to, ENTRY_PUBLISH_TIME, header->publish_time_ms);
+    if (uncompressed > 0) {
+        /* Our enum is in the order of the protocol's. */
+        to = wire_put_number(to, ENTRY_COMPRESSION, (uint64_t)compressor->kind);
+        to = wire_put_number(to, ENTRY_UNCOMPRESSED_SIZE, uncompressed);
+    }
+    if (!batch->raw) {
+        to = wire_put_number(to, ENTRY_NUM_MESSAGES, batch->count);
+        to = wire_put_number(to, ENTRY_HIGHEST_SEQUENCE_ID, batch_last_sequence_id(batch));
+    }
+    return to;
+}
+
+void batch_seal(struct batch **batch_in_out, struct compressor *compressor,
+                const struct batch_header *header) {
+    size_t uncompressed = compress_payload(batch_in_out, compressor);
+    struct batch *batch = *batch_in_out;
+    char *end = batch->memory + batch->end;
+
+    /* From the payload to the left. The metadata's first part goes to the room's beginning first, as its size is
+     * known only then; so does the command. Both are some fifty bytes. */
+    char *metadata = batch->memory + HEADER_FRAME_MAX;
+    size_t head_len =
+        (size_t)(put_metadata(metadata, batch, header, compressor, uncompressed) - metadata);
+    size_t metadata_len = head_len + batch->tail_len;
+    char *metadata_at = batch->memory + batch->start - metadata_len;
+    memmove(metadata_at, metadata, head_len);
+
+    char *checked = metadata_at - 4; /* what the checksum covers */
+    (void)wire_put_be32(checked, (uint32_t)metadata_len);
+    uint32_t checksum =
+        aws_checksums_crc32c_ex((const uint8_t *)checked, (size_t)(end - checked), 0);
+
+    char command[HEADER_FRAME_MAX];
+    size_t command_len = (size_t)(put_send(command, batch, header) - command);
+    char *at = checked - 4 - 2 - command_len - 4 - 4;
+    assert(at >= batch->memory);
+    batch->frame.data = at;
+    batch->frame.len = (size_t)(end - at);
+    at = wire_put_be32(at, (uint32_t)(batch->frame.len - 4));
+    at = wire_put_be32(at, (uint32_t)command_len);
+    at = wire_put_bytes(at, str_make(command, command_len));
+    at = wire_put_be16(at, CHECKSUM_MAGIC);
+    at = wire_put_be32(at, checksum);
+    assert(at == checked);
+}
+
+bool batch_checksum_ok(const struct batch *batch) {
+    const char *command = batch->frame.data + 8;
+    const char *magic = command + wire_get_be32(batch->frame.data + 4);
+    const char *checked = magic + 2 + 4;
+    size_t len = (size_t)(batch->frame.data + batch->frame.len - checked);
+    return wire_get_be32(magic + 2) == aws_checksums_crc32c_ex((const uint8_t *)checked, len, 0);
+}

@@ -1,0 +1,101 @@
+/*
+ * batch: the messages of one entry, in the memory in which they are sent. Messages are copied behind a room left free
+ * for the frame's header; sealing writes the header right-aligned into that room, so a frame is one piece of memory
+ * and no byte is copied twice:
+ *
+ *     | unused | totalSize commandSize command 0e01 crc32c metadataSize metadata | payload |
+ *              ^ frame.data                                                      ^ start   ^ end
+ *
+ * Pure: time, ids and limits are parameters. One lane.
+ */
+#ifndef PULSAR_BATCH_H
+#define PULSAR_BATCH_H
+
+#include "pulsar/compress.h"
+#include "pulsar/outgoing.h"
+#include "pulsar/producer.h"
+
+/* Batches that are not in use, for the next ones. */
+struct batch_pool {
+    struct batch *free_list;
+    size_t free_bytes;
+    size_t keep_bytes;
+    size_t in_use; /* batches taken and not yet released */
+};
+
+struct batch {
+    struct outgoing frame; /* data and len: set by batch_seal */
+    struct batch_pool *pool;
+    struct batch *next; /* in the owner's queue, or the free list */
+    char *memory;
+    size_t capacity;
+    size_t start; /* of the payload */
+    size_t end;
+    uint64_t *tokens; /* one per message */
+    size_t token_capacity;
+    uint32_t count;
+    bool raw;                   /* one message without batch format */
+    uint64_t first_sequence_id; /* message i has first + i */
+    uint64_t opened_ns;         /* for the owner */
+    bool sent;                  /* for the owner */
+    /* The end of the entry's metadata, already in its place before the payload: what comes from the first message
+     * (its keys; of a raw batch all that describes it). */
+    size_t tail_len;
+};
+
+/* keep_bytes: of batches that are not in use. */
+void batch_pool_init(struct batch_pool *pool, size_t keep_bytes);
+/* No batch may be in use. */
+void batch_pool_done(struct batch_pool *pool);
+
+/* What is the same for all messages of a producer. */
+struct batch_limits {
+    uint32_t max_messages;
+    size_t max_bytes; /* of a batch before compression; one message alone may be more */
+    size_t
+        max_message_size; /* the broker's: metadata and payload of an entry, before compression too */
+    size_t name_len;      /* of the producer's name */
+    bool raw;             /* batching is off */
+};
+
+/* An empty one with one reference, its caller's. NULL when out of memory. */
+struct batch *batch_take(struct batch_pool *pool);
+/* Drops the caller's reference; a write may still hold one. */
+void batch_release(struct batch *batch);
+/* Bytes that it holds. */
+size_t batch_memory(const struct batch *batch);
+
+enum batch_add {
+    BATCH_ADDED,
+    BATCH_FULL,        /* nothing added: seal it and use another one */
+    BATCH_OVER_BUDGET, /* nothing added: its memory would grow by more than allowed */
+    BATCH_TOO_LARGE,   /* it fits into no batch: err */
+    BATCH_NO_MEMORY,
+};
+
+/* Copies the message in. The first one sets the batch's sequence id; later ones must follow by one. A raw
+ * batch takes one message only. budget: bytes by which its memory may grow. */
+enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
+                         const struct pulsar_message *message, uint64_t sequence_id, uint64_t token,
+                         size_t budget, struct err *err);
+/* Nothing more fits that is worth waiting for: the count is reached, or the bytes. */
+bool batch_is_full(const struct batch *batch, const struct batch_limits *limits);
+struct batch_header {
+    uint64_t producer_id;
+    struct str producer_name;
+    uint64_t publish_time_ms;
+};
+
+/* Writes the header; the frame's bytes never change after that. Compresses when it helps: then *batch is another
+ * batch of the pool. Without memory for that it stays uncompressed. */
+void batch_seal(struct batch **batch, struct compressor *compressor,
+                const struct batch_header *header);
+
+/* Whether the sealed frame's bytes still have the checksum that stands in it. */
+bool batch_checksum_ok(const struct batch *batch);
+
+static inline uint64_t batch_last_sequence_id(const struct batch *batch) {
+    return batch->first_sequence_id + batch->count - 1;
+}
+
+#endif

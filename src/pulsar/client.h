@@ -1,0 +1,34 @@
+/*
+ * client: what the producers of one lane share: the service's addresses, the connections, ids, and memory.
+ * The inner side of struct pulsar_client; the outer one is producer.h.
+ */
+#ifndef PULSAR_CLIENT_H
+#define PULSAR_CLIENT_H
+
+#include "base/backoff.h"
+#include "pulsar/batch.h"
+#include "pulsar/connection.h"
+#include "pulsar/producer.h"
+
+struct lane *client_lane(const struct pulsar_client *client);
+uint32_t client_operation_timeout_ms(const struct pulsar_client *client);
+struct backoff client_backoff(const struct pulsar_client *client);
+struct batch_pool *client_batches(struct pulsar_client *client);
+/* NULL when there is none. */
+char *client_listener_name(const struct pulsar_client *client);
+/* Never 0; unique within the client, so that one connection can carry them all. */
+uint64_t client_new_producer_id(struct pulsar_client *client);
+
+/* The host of the service URL that is tried now. */
+const struct address *client_service(const struct pulsar_client *client);
+/* It could not be used: the next one is tried from now on. */
+void client_service_failed(struct pulsar_client *client, const struct address *service);
+
+/* The one connection to logical by way of physical, a new one if there is none. NULL when out of memory. */
+struct connection *client_connection(struct pulsar_client *client, const struct address *logical,
+                                     const struct address *physical);
+
+/* Producers count themselves, so that closing the client under one is noticed. */
+void client_count_producer(struct pulsar_client *client, int change);
+
+#endif

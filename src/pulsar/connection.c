@@ -1,0 +1,636 @@
+#include "pulsar/connection.h"
+
+#include "base/log.h"
+#include "pulsar/channel.h"
+#include "pulsar/server_error.h"
+#include "pulsar/wire.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    PROTOCOL_VERSION = 20,
+    USER_BUCKETS = 64, /* a power of two */
+    IDLE_TICKS = 2,    /* keep-alive intervals without a user until it is closed */
+};
+
+/* It moves only down this list. */
+enum connection_state {
+    CONNECTION_CONNECTING, /* resolving and connecting; no channel yet */
+    CONNECTION_GREETING,   /* CONNECT was sent */
+    CONNECTION_READY,
+    CONNECTION_CLOSING, /* waits for the channel's end to tell the users */
+    CONNECTION_CLOSED,  /* the users know; waits for the channel's end */
+};
+
+struct connection {
+    const struct connection_config *config;
+    struct address logical;
+    struct address physical;
+    enum connection_state state;
+    struct err reason; /* why it is closing */
+
+    struct channel *channel; /* until it ended */
+    struct frame_reader reader;
+    size_t max_message_size;
+    bool can_ask_without_creating;
+
+    struct aws_linked_list waiting; /* users that were not told `ready` */
+    struct aws_linked_list users;   /* those that were */
+    struct aws_linked_list blocked; /* first come, first served */
+    struct connection_user *by_id[USER_BUCKETS];
+    struct aws_linked_list
+        requests; /* in the order of their deadlines, which all are equally far */
+    uint64_t last_request_id;
+
+    struct lane_timer deadline_timer; /* connecting, then the first request's */
+    struct lane_timer keep_alive_timer;
+    struct lane_timer kick_timer; /* what may not happen inside a caller's call */
+    bool heard;                   /* the other side gave a sign since the last tick */
+    bool pinged;
+    unsigned idle_ticks;
+};
+
+static const char *state_name(enum connection_state state) {
+    static const char *const names[] = {"connecting", "greeting", "ready", "closing", "closed"};
+    return names[state];
+}
+
+static struct address_text name_of(const struct connection *connection) {
+    return address_text(&connection->logical);
+}
+
+static void set_state(struct connection *connection, enum connection_state state, const char *why) {
+    LOG_DEBUG("pulsar.connection", "state", LOG_TEXT("broker", name_of(connection).text),
+              LOG_TEXT("from", state_name(connection->state)), LOG_TEXT("to", state_name(state)),
+              LOG_TEXT("why", why));
+    connection->state = state;
+}
+
+/* ---- The end. */
+
+void connection_close(struct connection *connection, const struct err *reason) {
+    if (connection->state >= CONNECTION_CLOSING) {
+        return;
+    }
+    bool hangs = connection->state == CONNECTION_CONNECTING;
+    connection->reason = *reason;
+    set_state(connection, CONNECTION_CLOSING, reason->text);
+    connection->config->closing(connection, connection->config->ctx);
+    lane_timer_cancel(&connection->deadline_timer);
+    lane_timer_cancel(&connection->keep_alive_timer);
+    if (connection->channel != NULL) {
+        channel_close(connection->channel);
+    }
+    if (hangs) { /* the channel may take its time to end, but the users need not wait for it */
+        lane_timer_set_ms(&connection->kick_timer, 0);
+    }
+}
+
+static void tell_lost(struct connection *connection) {
+    set_state(connection, CONNECTION_CLOSED, "users are told");
+    struct aws_linked_list *lists[] = {&connection->users, &connection->waiting};
+    for (size_t i = 0; i < 2; i++) {
+        while (!aws_linked_list_empty(lists[i])) {
+            struct connection_user *user =
+                AWS_CONTAINER_OF(aws_linked_list_front(lists[i]), struct connection_user, node);
+            connection_detach(user);
+            user->events->lost(user, &connection->reason);
+        }
+    }
+    while (!aws_linked_list_empty(&connection->requests)) {
+        struct connection_request *request = AWS_CONTAINER_OF(
+            aws_linked_list_front(&connection->requests), struct connection_request, node);
+        connection_forget(request);
+        request->done(request, &connection->reason, NULL);
+    }
+}
+
+static void fail(struct connection *connection, enum err_code code, const char *text) {
+    struct err err;
+    err_set(&err, code, "broker %s: %s", name_of(connection).text, text);
+    connection_close(connection, &err);
+}
+
+/* ---- Writing. */
+
+bool connection_is_writable(const struct connection *connection) {
+    return connection->state == CONNECTION_READY &&
+           channel_writing(connection->channel) < CONNECTION_MAX_WRITING;
+}
+
+void connection_block(struct connection_user *user) {
+    if (!user->blocked) {
+        user->blocked = true;
+        aws_linked_list_push_back(&user->connection->blocked, &user->blocked_node);
+    }
+}
+
+static void unblock(struct connection_user *user) {
+    if (user->blocked) {
+        user->blocked = false;
+        aws_linked_list_remove(&user->blocked_node);
+    }
+}
+
+void connection_send(struct connection *connection, struct outgoing *frame) {
+    /* When it fails, `lost` is on its way, and who still needs the bytes will send them again. */
+    if (connection->state < CONNECTION_CLOSING) {
+        (void)channel_write(connection->channel, frame);
+    }
+}
+
+struct text {
+    struct outgoing frame;
+    char bytes[];
+};
+
+static void free_text(struct outgoing *frame) {
+    explicit_bzero(frame->data, frame->len); /* it may have carried a token */
+    free(frame);                             /* the first member of struct text */
+}
+
+static void send_text(struct connection *connection, const Pulsar__BaseCommand *command) {
+    size_t len = pulsar__base_command__get_packed_size(command);
+    struct text *text = malloc(sizeof *text + 8 + len);
+    if (text == NULL) {
+        fail(connection, ERR_NOMEM, "no memory for a command");
+        return;
+    }
+    text->frame =
+        (struct outgoing){.data = text->bytes, .len = 8 + len, .refs = 1, .release = free_text};
+    char *at = wire_put_be32(text->bytes, (uint32_t)(4 + len));
+    at = wire_put_be32(at, (uint32_t)len);
+    (void)pulsar__base_command__pack(command, (uint8_t *)at);
+    connection_send(connection, &text->frame);
+    outgoing_unref(&text->frame);
+}
+
+void connection_tell(struct connection *connection, const Pulsar__BaseCommand *command) {
+    send_text(connection, command);
+}
+
+/* ---- Requests. */
+
+static void arm_deadline(struct connection *connection) {
+    if (aws_linked_list_empty(&connection->requests)) {
+        lane_timer_cancel(&connection->deadline_timer);
+        return;
+    }
+    struct connection_request *first = AWS_CONTAINER_OF(
+        aws_linked_list_front(&connection->requests), struct connection_request, node);
+    if (!connection->deadline_timer.armed ||
+        connection->deadline_timer.due_ns > first->deadline_ns) {
+        lane_timer_set_at_ns(&connection->deadline_timer, first->deadline_ns);
+    }
+}
+
+uint64_t connection_new_request_id(struct connection *connection) {
+    return ++connection->last_request_id;
+}
+
+void connection_ask(struct connection *connection, struct connection_request *request,
+                    const Pulsar__BaseCommand *command) {
+    request->connection = connection;
+    request->timed_out = false;
+    request->deadline_ns = lane_now_ns(connection->config->lane) +
+                           (uint64_t)connection->config->operation_timeout_ms * 1000000;
+    aws_linked_list_push_back(&connection->requests, &request->node);
+    if (connection->state == CONNECTION_READY) {
+        arm_deadline(connection);
+        send_text(connection, command);
+    }
+}
+
+void connection_forget(struct connection_request *request) {
+    if (request->connection != NULL) {
+        request->connection = NULL;
+        aws_linked_list_remove(&request->node);
+    }
+}
+
+static void deadline_passed(void *ctx) {
+    struct connection *connection = ctx;
+    if (connection->state < CONNECTION_READY) {
+        struct err err;
+        err_set(&err, ERR_PULSAR_TRANSPORT, "broker %s: %s within %" PRIu32 " ms",
+                address_text(&connection->physical).text,
+                connection->state == CONNECTION_CONNECTING
+                    ? "no connection"
+                    : "connected, but it did not answer the CONNECT command",
+                connection->config->connect_timeout_ms);
+        connection_close(connection, &err);
+        return;
+    }
+    uint64_t now = lane_now_ns(connection->config->lane);
+    while (!aws_linked_list_empty(&connection->requests)) {
+        struct connection_request *request = AWS_CONTAINER_OF(
+            aws_linked_list_front(&connection->requests), struct connection_request, node);
+        if (request->deadline_ns > now) {
+            break;
+        }
+        connection_forget(request);
+        struct err err;
+        request->timed_out = true;
+        err_set(&err, ERR_PULSAR_NOT_READY, "broker %s did not answer within %" PRIu32 " ms",
+                name_of(connection).text, connection->config->operation_timeout_ms);
+        request->done(request, &err, NULL);
+    }
+    if (connection->state == CONNECTION_READY) {
+        arm_deadline(connection);
+    }
+}
+
+static void answer(struct connection *connection, uint64_t request_id,
+                   const Pulsar__BaseCommand *reply) {
+    struct aws_linked_list_node *node = aws_linked_list_begin(&connection->requests);
+    for (; node != aws_linked_list_end(&connection->requests); node = aws_linked_list_next(node)) {
+        struct connection_request *request =
+            AWS_CONTAINER_OF(node, struct connection_request, node);
+        if (request->id == request_id) {
+            connection_forget(request);
+            if (reply->error != NULL) {
+                struct err err;
+                server_error_set(&err, (int)reply->error->error, reply->error->message);
+                err_context(&err, "broker %s", name_of(connection).text);
+                request->done(request, &err, NULL);
+            } else {
+                request->done(request, NULL, reply);
+            }
+            return;
+        }
+    }
+    LOG_DEBUG("pulsar.connection", "late_reply", LOG_TEXT("broker", name_of(connection).text),
+              LOG_U64("request", request_id));
+}
+
+/* ---- Users. */
+
+static struct connection_user **bucket_of(struct connection *connection, uint64_t producer_id) {
+    return &connection->by_id[producer_id % USER_BUCKETS];
+}
+
+static struct connection_user *find_user(struct connection *connection, uint64_t producer_id) {
+    struct connection_user *user = *bucket_of(connection, producer_id);
+    while (user != NULL && user->producer_id != producer_id) {
+        user = user->next_with_hash;
+    }
+    return user;
+}
+
+void connection_attach(struct connection *connection, struct connection_user *user) {
+    user->connection = connection;
+    user->blocked = false;
+    aws_linked_list_push_back(&connection->waiting, &user->node);
+    if (user->producer_id != 0) {
+        struct connection_user **bucket = bucket_of(connection, user->producer_id);
+        user->next_with_hash = *bucket;
+        *bucket = user;
+    }
+    connection->idle_ticks = 0;
+    if (connection->state == CONNECTION_READY) {
+        lane_timer_set_ms(&connection->kick_timer, 0);
+    }
+}
+
+void connection_detach(struct connection_user *user) {
+    struct connection *connection = user->connection;
+    if (connection == NULL) {
+        return;
+    }
+    user->connection = NULL;
+    unblock(user);
+    aws_linked_list_remove(&user->node);
+    if (user->producer_id != 0) {
+        struct connection_user **at = bucket_of(connection, user->producer_id);
+        while (*at != user) {
+            at = &(*at)->next_with_hash;
+        }
+        *at = user->next_with_hash;
+    }
+}
+
+static void tell_ready(struct connection *connection) {
+    while (connection->state == CONNECTION_READY && !aws_linked_list_empty(&connection->waiting)) {
+        struct aws_linked_list_node *node = aws_linked_list_pop_front(&connection->waiting);
+        aws_linked_list_push_back(&connection->users, node);
+        struct connection_user *user = AWS_CONTAINER_OF(node, struct connection_user, node);
+        user->events->ready(user);
+    }
+}
+
+static void kick(void *ctx) {
+    struct connection *connection = ctx;
+    if (connection->state == CONNECTION_READY) {
+        tell_ready(connection);
+    } else if (connection->state == CONNECTION_CLOSING) {
+        tell_lost(connection);
+    }
+}
+
+/* ---- Keep-alive. */
+
+static void keep_alive(void *ctx) {
+    struct connection *connection = ctx;
+    bool unused =
+        aws_linked_list_empty(&connection->users) && aws_linked_list_empty(&connection->waiting);
+    connection->idle_ticks = unused ? connection->idle_ticks + 1 : 0;
+    if (connection->idle_ticks > IDLE_TICKS) {
+        fail(connection, ERR_CANCELLED, "unused");
+        return;
+    }
+    if (connection->heard) {
+        connection->heard = false;
+        connection->pinged = false;
+    } else if (connection->pinged) {
+        char text[96];
+        (void)snprintf(text, sizeof text, "silent for %" PRIu64 " ms, also after a PING",
+                       2 * (uint64_t)connection->config->keep_alive_ms);
+        fail(connection, ERR_PULSAR_TRANSPORT, text);
+        return;
+    } else {
+        connection->pinged = true;
+        Pulsar__CommandPing ping = PULSAR__COMMAND_PING__INIT;
+        Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
+        command.type = PULSAR__BASE_COMMAND__TYPE__PING;
+        command.ping = &ping;
+        send_text(connection, &command);
+    }
+    if (connection->state == CONNECTION_READY) {
+        lane_timer_set_ms(&connection->keep_alive_timer, connection->config->keep_alive_ms);
+    }
+}
+
+/* ---- Commands from the broker. */
+
+static bool read_auth(struct connection *connection, struct buf *data) {
+    struct err err = ERR_NONE;
+    buf_init(data, AUTH_TOKEN_MAX);
+    if (auth_data(&connection->config->auth, data, &err)) {
+        return true;
+    }
+    auth_wipe(data);
+    connection_close(connection, &err);
+    return false;
+}
+
+static void send_connect(struct connection *connection) {
+    struct buf data;
+    if (!read_auth(connection, &data)) {
+        return;
+    }
+    Pulsar__FeatureFlags flags = PULSAR__FEATURE_FLAGS__INIT;
+    flags.has_supports_auth_refresh = 1;
+    flags.supports_auth_refresh = 1;
+    Pulsar__CommandConnect connect = PULSAR__COMMAND_CONNECT__INIT;
+    connect.client_version = connection->config->client_version;
+    connect.has_protocol_version = 1;
+    connect.protocol_version = PROTOCOL_VERSION;
+    connect.auth_method_name = (char *)auth_method(&connection->config->auth);
+    connect.has_auth_data = data.len > 0;
+    connect.auth_data = (ProtobufCBinaryData){.len = data.len, .data = (uint8_t *)data.data};
+    connect.feature_flags = &flags;
+    struct address_text broker = name_of(connection);
+    if (!address_equal(&connection->logical, &connection->physical)) {
+        connect.proxy_to_broker_url = broker.text;
+    }
+    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
+    command.type = PULSAR__BASE_COMMAND__TYPE__CONNECT;
+    command.connect = &connect;
+    send_text(connection, &command);
+    auth_wipe(&data);
+}
+
+static void on_connected(struct connection *connection, const Pulsar__CommandConnected *connected) {
+    if (connection->state != CONNECTION_GREETING) {
+        fail(connection, ERR_PULSAR_PROTOCOL, "it sent CONNECTED twice");
+        return;
+    }
+    if (connected->has_max_message_size && connected->max_message_size > 0) {
+        connection->max_message_size = (size_t)connected->max_message_size;
+    }
+    connection->can_ask_without_creating =
+        connected->feature_flags != NULL &&
+        connected->feature_flags->supports_get_partitioned_metadata_without_auto_creation;
+    lane_timer_cancel(&connection->deadline_timer);
+    set_state(connection, CONNECTION_READY, connected->server_version);
+    lane_timer_set_ms(&connection->keep_alive_timer, connection->config->keep_alive_ms);
+    tell_ready(connection);
+}
+
+static void on_auth_challenge(struct connection *connection) {
+    struct buf data;
+    if (!read_auth(connection, &data)) {
+        return;
+    }
+    Pulsar__AuthData auth = PULSAR__AUTH_DATA__INIT;
+    auth.auth_method_name = (char *)auth_method(&connection->config->auth);
+    auth.has_auth_data = 1;
+    auth.auth_data = (ProtobufCBinaryData){.len = data.len, .data = (uint8_t *)data.data};
+    Pulsar__CommandAuthResponse response = PULSAR__COMMAND_AUTH_RESPONSE__INIT;
+    response.client_version = connection->config->client_version;
+    response.has_protocol_version = 1;
+    response.protocol_version = PROTOCOL_VERSION;
+    response.response = &auth;
+    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
+    command.type = PULSAR__BASE_COMMAND__TYPE__AUTH_RESPONSE;
+    command.auth_response = &response;
+    send_text(connection, &command);
+    auth_wipe(&data);
+}
+
+static void on_ping(struct connection *connection) {
+    Pulsar__CommandPong pong = PULSAR__COMMAND_PONG__INIT;
+    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
+    command.type = PULSAR__BASE_COMMAND__TYPE__PONG;
+    command.pong = &pong;
+    send_text(connection, &command);
+}
+
+static void on_error(struct connection *connection, const Pulsar__BaseCommand *reply) {
+    if (connection->state == CONNECTION_READY) {
+        answer(connection, reply->error->request_id, reply);
+        return;
+    }
+    /* An answer to CONNECT. */
+    struct err err;
+    server_error_set(&err, (int)reply->error->error, reply->error->message);
+    err_context(&err, "broker %s", name_of(connection).text);
+    connection_close(connection, &err);
+}
+
+static void dispatch(struct connection *connection, const Pulsar__BaseCommand *command) {
+    struct connection_user *user;
+    if (command->connected != NULL) {
+        on_connected(connection, command->connected);
+    } else if (command->auth_challenge != NULL) {
+        on_auth_challenge(connection);
+    } else if (command->ping != NULL) {
+        on_ping(connection);
+    } else if (command->error != NULL) {
+        on_error(connection, command);
+    } else if (command->success != NULL) {
+        answer(connection, command->success->request_id, command);
+    } else if (command->producer_success != NULL) {
+        answer(connection, command->producer_success->request_id, command);
+    } else if (command->lookup_response != NULL) {
+        answer(connection, command->lookup_response->request_id, command);
+    } else if (command->partitioned_metadata_response != NULL) {
+        answer(connection, command->partitioned_metadata_response->request_id, command);
+    } else if (command->send_error != NULL) {
+        user = find_user(connection, command->send_error->producer_id);
+        if (user != NULL) {
+            user->events->send_error(user, command->send_error);
+        }
+    } else if (command->close_producer != NULL) {
+        user = find_user(connection, command->close_producer->producer_id);
+        if (user != NULL) {
+            user->events->close_producer(user, command->close_producer);
+        }
+    } else if (command->topic_migrated != NULL) {
+        user = command->topic_migrated->resource_type ==
+                       PULSAR__COMMAND_TOPIC_MIGRATED__RESOURCE_TYPE__Producer
+                   ? find_user(connection, command->topic_migrated->resource_id)
+                   : NULL;
+        if (user != NULL) {
+            user->events->migrated(user, command->topic_migrated);
+        }
+    } else if (command->pong == NULL) {
+        LOG_DEBUG("pulsar.connection", "unknown_command",
+                  LOG_TEXT("broker", name_of(connection).text),
+                  LOG_I64("type", (int64_t)command->type));
+    }
+}
+
+/* A frame_fn. */
+static bool on_command(void *ctx, struct str bytes) {
+    struct connection *connection = ctx;
+    struct frame_receipt receipt;
+    if (frame_parse_receipt(bytes, &receipt)) {
+        struct connection_user *user = find_user(connection, receipt.producer_id);
+        if (user != NULL) {
+            user->events->receipt(user, &receipt);
+        }
+        return connection->state < CONNECTION_CLOSING;
+    }
+    Pulsar__BaseCommand *command =
+        pulsar__base_command__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
+    if (command == NULL) {
+        fail(connection, ERR_PULSAR_PROTOCOL, "it sent a command that cannot be read");
+        return false;
+    }
+    dispatch(connection, command);
+    pulsar__base_command__free_unpacked(command, NULL);
+    return connection->state < CONNECTION_CLOSING;
+}
+
+/* ---- The channel's events. */
+
+static void on_opened(void *ctx) {
+    struct connection *connection = ctx;
+    if (connection->state == CONNECTION_CONNECTING) {
+        set_state(connection, CONNECTION_GREETING, "connected");
+        send_connect(connection);
+    }
+}
+
+static void on_received(void *ctx, struct str bytes) {
+    struct connection *connection = ctx;
+    if (connection->state >= CONNECTION_CLOSING) {
+        return;
+    }
+    connection->heard = true;
+    struct err err = ERR_NONE;
+    if (!frame_reader_feed(&connection->reader, bytes, on_command, connection, &err)) {
+        err_context(&err, "broker %s", name_of(connection).text);
+        connection_close(connection, &err);
+    }
+}
+
+static void on_written(void *ctx) {
+    struct connection *connection = ctx;
+    connection->heard = true; /* somebody reads there */
+    while (connection->state == CONNECTION_READY &&
+           channel_writing(connection->channel) <= CONNECTION_MAX_WRITING / 2 &&
+           !aws_linked_list_empty(&connection->blocked)) {
+        struct connection_user *user = AWS_CONTAINER_OF(aws_linked_list_front(&connection->blocked),
+                                                        struct connection_user, blocked_node);
+        unblock(user);
+        user->events->writable(user);
+    }
+}
+
+static void on_ended(void *ctx, const char *why) {
+    struct connection *connection = ctx;
+    connection->channel = NULL;
+    if (connection->state < CONNECTION_CLOSING) {
+        struct err err;
+        err_set(&err, ERR_PULSAR_TRANSPORT, "broker %s: %s%s", name_of(connection).text, why,
+                connection->state == CONNECTION_CONNECTING ? " (check serviceUrl and the network)"
+                : connection->state == CONNECTION_GREETING
+                    ? " before it answered CONNECT (does it want TLS?)"
+                    : "");
+        connection_close(connection, &err);
+    }
+    if (connection->state == CONNECTION_CLOSING) {
+        tell_lost(connection);
+    }
+    lane_timer_cancel(&connection->kick_timer);
+    frame_reader_done(&connection->reader);
+    connection->config->gone(connection, connection->config->ctx);
+    free(connection);
+}
+
+static const struct channel_events channel_events = {
+    .opened = on_opened,
+    .received = on_received,
+    .written = on_written,
+    .ended = on_ended,
+};
+
+struct connection *connection_new(const struct connection_config *config,
+                                  const struct address *logical, const struct address *physical) {
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
+        return NULL;
+    }
+    connection->config = config;
+    connection->logical = *logical;
+    connection->physical = *physical;
+    connection->max_message_size = CONNECTION_DEFAULT_MAX_MESSAGE_SIZE;
+    frame_reader_init(&connection->reader, BUF_MAX_COMMAND);
+    aws_linked_list_init(&connection->waiting);
+    aws_linked_list_init(&connection->users);
+    aws_linked_list_init(&connection->blocked);
+    aws_linked_list_init(&connection->requests);
+    lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
+    lane_timer_init(&connection->keep_alive_timer, config->lane, keep_alive, connection);
+    lane_timer_init(&connection->kick_timer, config->lane, kick, connection);
+    lane_timer_set_ms(&connection->deadline_timer, config->connect_timeout_ms);
+
+    connection->channel = channel_open(config->lane, physical, config->connect_timeout_ms,
+                                       &channel_events, connection);
+    if (connection->channel == NULL) {
+        lane_timer_cancel(&connection->deadline_timer);
+        free(connection);
+        return NULL;
+    }
+    return connection;
+}
+
+const struct address *connection_logical(const struct connection *connection) {
+    return &connection->logical;
+}
+
+const struct address *connection_physical(const struct connection *connection) {
+    return &connection->physical;
+}
+
+size_t connection_max_message_size(const struct connection *connection) {
+    return connection->max_message_size;
+}
+
+bool connection_can_ask_without_creating(const struct connection *connection) {
+    return connection->can_ask_without_creating;
+}
