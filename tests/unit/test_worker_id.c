@@ -5,6 +5,9 @@
 
 #include "cmocka_all.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <sys/stat.h>
 #include <unistd.h>
 
