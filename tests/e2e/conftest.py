@@ -97,8 +97,8 @@ def configure(
 
 
 @pytest.fixture
-def reader(client: pulsar.Client, name: str) -> Reader:
-    return Reader(client, name)
+def reader(client: pulsar.Client, name: str, program: Program) -> Reader:
+    return Reader(client, name, still_well=program.assert_well)
 
 
 @pytest.fixture

@@ -143,6 +143,12 @@ class Program:
         run.succeed(seconds)
         return run
 
+    def assert_well(self) -> None:
+        """Fails when a run has ended by itself with an error."""
+        for run in self.runs:
+            code = run.process.poll()
+            assert code in (None, 0, -signal.SIGKILL), f"exit code {code}:\n{end_of(run.stderr_path)}"
+
     def close(self) -> None:
         for run in self.runs:
             if run.is_running():

@@ -129,7 +129,7 @@ def test_pulsar_is_killed_and_comes_back(
 ) -> None:
     config = configure(serviceUrl=own_pulsar.url)
     client = quiet_client(own_pulsar.url, own_pulsar.folder / "client.log")
-    reader = Reader(client, name)
+    reader = Reader(client, name, still_well=program.assert_well)
     with Writer(table) as writer:
         run = program.run(config)
         read_new(reader, 100)

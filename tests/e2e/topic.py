@@ -31,9 +31,17 @@ class Message:
 class Reader:
     """All messages of a topic from its beginning, collected in `messages` in the order of each partition."""
 
-    def __init__(self, client: pulsar.Client, topic: str, partitions: int = 0) -> None:
+    def __init__(
+        self,
+        client: pulsar.Client,
+        topic: str,
+        partitions: int = 0,
+        still_well: Callable[[], None] = lambda: None,
+    ) -> None:
+        """still_well is called while waiting, and raises when waiting is in vain."""
         names = [f"{topic}-partition-{i}" for i in range(partitions)] or [topic]
         self.messages: list[Message] = []
+        self._still_well = still_well
         self._readers = [client.create_reader(name, pulsar.MessageId.earliest) for name in names]
 
     def read(self, wait_ms: int = 100) -> None:
@@ -71,6 +79,7 @@ class Reader:
         deadline = time.monotonic() + seconds
         self.read(0)
         while not done():
+            self._still_well()
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {seconds:.0f} s: {what}; {len(self.messages)} messages so far")
             self.read()
