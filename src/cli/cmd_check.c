@@ -28,12 +28,12 @@ struct check {
     bool done;
 };
 
-static void report(struct check *check, bool ok, const char *what, const char *text) {
-    buf_add_format(&check->report, "%-4s  %-13s  %s\n", ok ? "ok" : "FAIL", what, text);
+static void report(struct check *check, const char *verdict, const char *what, const char *text) {
+    buf_add_format(&check->report, "%-4s  %-13s  %s\n", verdict, what, text);
 }
 
 static void report_error(struct check *check, const char *what, const struct err *err) {
-    report(check, false, what, err->text);
+    report(check, "FAIL", what, err->text);
     if (check->code == 0) {
         check->code = err_exit_code(err->code);
     }
@@ -72,16 +72,22 @@ static void close_streams(void *ctx) {
 static void partitions_got(void *ctx, const struct err *err, uint32_t partitions) {
     struct check *check = ctx;
     char kind[32] = "not partitioned";
-    char text[320];
-    if (err != NULL) {
+    char text[640];
+    if (err != NULL && err->code == ERR_PULSAR_NO_TOPIC) {
+        (void)snprintf(text, sizeof text,
+                       "%.200s does not exist at %.200s; it is created when run starts, if the "
+                       "namespace allows that",
+                       check->config->topic_name, check->config->service_url);
+        report(check, "note", "topic", text);
+    } else if (err != NULL) {
         report_error(check, "topic", err);
     } else {
         if (partitions > 0) {
             (void)snprintf(kind, sizeof kind, "%u partitions", partitions);
         }
-        (void)snprintf(text, sizeof text, "%.160s at %.80s (%s)", check->config->topic_name,
+        (void)snprintf(text, sizeof text, "%.200s at %.200s (%s)", check->config->topic_name,
                        check->config->service_url, kind);
-        report(check, true, "topic", text);
+        report(check, "ok", "topic", text);
     }
     pulsar_client_close(check->pulsar, close_streams, check);
 }
@@ -110,12 +116,12 @@ static void check_pulsar(struct check *check) {
 static void table_described(void *ctx, const struct err *err, const struct aws_json_value *reply) {
     (void)reply;
     struct check *check = ctx;
-    char text[320];
+    char text[640];
     if (err == NULL || err->code == ERR_AWS_NOT_FOUND) {
-        (void)snprintf(text, sizeof text, "%.200s at %.80s (%s)", check->config->lease_table,
+        (void)snprintf(text, sizeof text, "%.200s at %.200s (%s)", check->config->lease_table,
                        runtime_table_endpoint(check->runtime),
                        err == NULL ? "exists" : "will be created");
-        report(check, true, "lease table", text);
+        report(check, "ok", "lease table", text);
     } else {
         report_error(check, "lease table", err);
     }
@@ -163,7 +169,7 @@ static void stream_described(void *ctx, const struct err *err,
                        readable ? ""
                                 : ": only what it still holds can be read; enable it on the "
                                   "table and use the new ARN");
-        report(check, true, "stream", text);
+        report(check, "ok", "stream", text);
     }
     check_table(check);
 }
@@ -218,10 +224,10 @@ int cmd_check(const struct command_args *args) {
     }
     struct check check = {.config = config};
     buf_init(&check.report, BUF_MAX_REQUEST);
-    report(&check, true, "configuration", config->file != NULL ? config->file : "no file");
+    report(&check, "ok", "configuration", config->file != NULL ? config->file : "no file");
     check.runtime = runtime_new(config, &err);
     if (check.runtime != NULL) {
-        report(&check, true, "credentials", runtime_credentials_source(check.runtime));
+        report(&check, "ok", "credentials", runtime_credentials_source(check.runtime));
         (void)run_checks(&check, args);
     } else {
         report_error(&check, "credentials", &err);

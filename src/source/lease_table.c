@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    CREATE_POLL_MS = 250,
+    CREATE_POLL_MS = 100,
     CREATE_DEADLINE_MS = 600 * 1000, /* as long as KCL waits */
 };
 

@@ -42,7 +42,7 @@ struct source_options {
 /* What one lane works with. */
 struct source_parts {
     struct service *streams;
-    struct service *table; /* NULL when no leases are kept */
+    struct service *table;
     struct sink *sink;
 };
 

@@ -344,7 +344,7 @@ static void do_open(void *ctx) {
         return;
     }
     worker->opened = true;
-    if (worker->parts.table != NULL) {
+    if (common->options.lease_table.ptr != NULL) {
         struct lease_table_options options = {
             .service = worker->parts.table,
             .name = common->options.lease_table,
