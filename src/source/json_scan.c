@@ -13,36 +13,65 @@ static inline char byte_at(const char *p, const char *end) {
     return p < end ? *p : '\0';
 }
 
-static inline const char *pass_space(const char *p, const char *end) {
+static const char *pass_more_space(const char *p, const char *end) {
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) {
         p++;
     }
     return p;
 }
 
-/* The first quote, backslash or control character, or a place at or behind the end. */
-static inline const char *plain_end(const char *p, const char *end) {
+/* The service writes none, so the usual case is one comparison. */
+static inline const char *pass_space(const char *p, const char *end) {
+    return p < end && (unsigned char)*p > ' ' ? p : pass_more_space(p, end);
+}
+
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i control = _mm_set1_epi8(0x1f);
-    for (; p < end; p += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i found = _mm_or_si128(
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-            _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
-        unsigned mask = (unsigned)_mm_movemask_epi8(found);
-        if (mask != 0) {
-            return p + __builtin_ctz(mask);
-        }
+/* One bit per byte of the 16 at p: a quote, a backslash or a control character. */
+static inline uint64_t special_16(const char *p) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    return (uint64_t)(unsigned)_mm_movemask_epi8(
+        _mm_or_si128(_mm_or_si128(quote, backslash), control));
+}
+
+static inline uint64_t special_64(const char *p) {
+    return special_16(p) | special_16(p + 16) << 16 | special_16(p + 32) << 32 |
+           special_16(p + 48) << 48;
+}
+
+/* The first quote, backslash or control character, or a place at or behind the end. DynamoDB's JSON has a string
+ * every few bytes: so 64 bytes are looked at together, and the strings that end in them share that work. */
+static inline const char *plain_end(struct json_scan *scan, const char *p) {
+    if (p >= scan->end) {
+        return p;
     }
+    size_t offset = (uintptr_t)p - (uintptr_t)scan->block;
+    if (offset >= 64) {
+        scan->block = p;
+        scan->special = special_64(p);
+        offset = 0;
+    }
+    uint64_t special = scan->special >> offset;
+    while (special == 0) {
+        p = scan->block + 64;
+        if (p >= scan->end) {
+            return p;
+        }
+        scan->block = p;
+        special = scan->special = special_64(p);
+    }
+    return p + __builtin_ctzll(special);
+}
 #else
-    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
+static inline const char *plain_end(struct json_scan *scan, const char *p) {
+    while (p < scan->end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
         p++;
     }
-#endif
     return p;
 }
+#endif
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -76,11 +105,9 @@ static const char *pass_escape(const char *p, const char *end) {
     }
 }
 
-/* Passes a string from the byte after its opening quote to the one after its closing quote. NULL, and scan set,
- * when there is none. */
-static inline const char *pass_string(struct json_scan *scan, const char *p) {
+/* Goes on with a string at p, where there is no quote: an escape, or what may not be in a string. */
+static const char *pass_string_from(struct json_scan *scan, const char *p) {
     for (;;) {
-        p = plain_end(p, scan->end);
         if (p < scan->end && *p == '"') {
             return p + 1;
         }
@@ -94,7 +121,15 @@ static inline const char *pass_string(struct json_scan *scan, const char *p) {
             json_scan_fail(scan, "a wrong escape in a string");
             return NULL;
         }
+        p = plain_end(scan, p);
     }
+}
+
+/* Passes a string from the byte after its opening quote to the one after its closing quote. NULL, and scan set,
+ * when there is none. */
+static inline const char *pass_string(struct json_scan *scan, const char *p) {
+    p = plain_end(scan, p);
+    return p < scan->end && *p == '"' ? p + 1 : pass_string_from(scan, p);
 }
 
 static const char *pass_digits(const char *p, const char *end) {
@@ -163,14 +198,16 @@ static const char *fail_at(struct json_scan *scan, const char *p, const char *wr
 }
 
 /* A member's name and its colon, at the name's quote; gives the first byte of the value. */
-static inline const char *pass_name(struct json_scan *scan, const char *p) {
+static inline const char *pass_name(struct json_scan *scan, const char *p, struct str *ret_name) {
     if (byte_at(p, scan->end) != '"') {
         return fail_at(scan, p, "a member's name expected");
     }
-    p = pass_string(scan, p + 1);
+    const char *name = p + 1;
+    p = pass_string(scan, name);
     if (p == NULL) {
         return NULL;
     }
+    *ret_name = str_make(name, (size_t)(p - 1 - name));
     p = pass_space(p, scan->end);
     if (byte_at(p, scan->end) != ':') {
         return fail_at(scan, p, "':' expected");
@@ -178,16 +215,32 @@ static inline const char *pass_name(struct json_scan *scan, const char *p) {
     return pass_space(p + 1, scan->end);
 }
 
+/* Passes {"S":"text"} at p, as nearly all attributes are: any capital letter, one string, no white space. NULL, with
+ * nothing noted, when it looks different (or is broken: the general way finds out). */
+static inline const char *pass_attribute(struct json_scan *scan, const char *p) {
+    if (scan->end - p < 6 || p[1] != '"' || p[2] < 'A' || p[2] > 'Z' || p[3] != '"' ||
+        p[4] != ':' || p[5] != '"') {
+        return NULL;
+    }
+    p = plain_end(scan, p + 6);
+    return scan->end - p >= 2 && p[0] == '"' && p[1] == '}' ? p + 2 : NULL;
+}
+
 /* Passes a value at p. One bit per open container says whether it is an object: a stack without recursion. */
 static const char *pass_value(struct json_scan *scan, const char *p) {
     const char *end = scan->end;
     uint64_t objects[JSON_SCAN_MAX_DEPTH / 64] = {0};
     size_t depth = 0;
+    struct str name; /* of no matter here */
     for (;;) {
         /* At the first byte of a value. */
         char c = byte_at(p, end);
+        const char *behind;
         if (c == '"') {
             p = pass_string(scan, p + 1);
+        } else if (c == '{' && depth < JSON_SCAN_MAX_DEPTH &&
+                   (behind = pass_attribute(scan, p)) != NULL) {
+            p = behind;
         } else if (c == '{' || c == '[') {
             if (depth == JSON_SCAN_MAX_DEPTH) {
                 return fail_at(scan, p, "nested too deep");
@@ -201,7 +254,7 @@ static const char *pass_value(struct json_scan *scan, const char *p) {
             depth++;
             p = pass_space(p + 1, end);
             if (byte_at(p, end) != (c == '{' ? '}' : ']')) {
-                if (c == '{' && (p = pass_name(scan, p)) == NULL) {
+                if (c == '{' && (p = pass_name(scan, p, &name)) == NULL) {
                     return NULL;
                 }
                 continue;
@@ -224,7 +277,7 @@ static const char *pass_value(struct json_scan *scan, const char *p) {
             c = byte_at(p, end);
             if (c == ',') {
                 p = pass_space(p + 1, end);
-                if (in_object && (p = pass_name(scan, p)) == NULL) {
+                if (in_object && (p = pass_name(scan, p, &name)) == NULL) {
                     return NULL;
                 }
                 break;
@@ -270,28 +323,23 @@ bool json_scan_string(struct json_scan *scan, struct str *ret_raw) {
 }
 
 enum json_scan_step json_scan_member(struct json_scan *scan, bool first, struct str *ret_name) {
-    json_scan_space(scan);
-    if (json_scan_peek(scan) == '}') {
-        scan->at++;
+    const char *p = pass_space(scan->at, scan->end);
+    char c = byte_at(p, scan->end);
+    if (c == '}') {
+        scan->at = p + 1;
         return JSON_SCAN_END;
     }
     if (!first) {
-        if (json_scan_peek(scan) != ',') {
-            json_scan_fail(scan, "',' or '}' expected");
+        if (c != ',') {
+            fail_at(scan, p, "',' or '}' expected");
             return JSON_SCAN_BROKEN;
         }
-        scan->at++;
-        json_scan_space(scan);
+        p = pass_space(p + 1, scan->end);
     }
-    if (!json_scan_string(scan, ret_name)) {
+    const char *value = pass_name(scan, p, ret_name);
+    if (value == NULL) {
         return JSON_SCAN_BROKEN;
     }
-    json_scan_space(scan);
-    if (json_scan_peek(scan) != ':') {
-        json_scan_fail(scan, "':' expected");
-        return JSON_SCAN_BROKEN;
-    }
-    scan->at++;
-    json_scan_space(scan);
+    scan->at = value;
     return JSON_SCAN_MEMBER;
 }

@@ -15,6 +15,8 @@ struct json_scan {
     const char *at; /* next byte; after a failure, the byte that is wrong */
     const char *end;
     const char *wrong; /* after a failure: what is. Static storage */
+    const char *block; /* where the 64 bytes start that `special` tells of; NULL: none yet */
+    uint64_t special;  /* one bit per byte: it ends a run of plain bytes in a string */
 };
 
 static inline struct json_scan json_scan_make(struct str text) {

@@ -19,6 +19,16 @@ static struct str written(const struct buf *scratch, size_t from) {
     return str_make(scratch->data + from, scratch->len - from);
 }
 
+/* These write what was reserved before, without asking again. */
+static inline void put(struct buf *scratch, struct str text) {
+    memcpy(scratch->data + scratch->len, text.ptr, text.len);
+    scratch->len += text.len;
+}
+
+static inline void put_char(struct buf *scratch, char c) {
+    scratch->data[scratch->len++] = c;
+}
+
 /* Bytes of scratch that the record can need at most. They are reserved before the first slice of the scratch is taken,
  * since it must not move after that. */
 static size_t scratch_need(const struct record *record) {
@@ -45,7 +55,8 @@ static struct str text_of(struct buf *scratch, struct str raw) {
 /* One key attribute's value. */
 struct key_part {
     struct str text;
-    char type; /* 'S', 'N' or 'B'; 0: not found */
+    bool was_escaped; /* else it is as fit for JSON as it was */
+    char type;        /* 'S', 'N' or 'B'; 0: not found */
 };
 
 /* {"S":"..."}, {"N":"..."} or {"B":"..."}; anything else leaves the type 0. */
@@ -63,6 +74,7 @@ static struct key_part read_key_value(struct buf *scratch, struct str value) {
         memchr("SNB", type.ptr[0], 3) != NULL && json_scan_string(&scan, &raw) &&
         json_scan_member(&scan, false, &more) == JSON_SCAN_END) {
         part.text = text_of(scratch, raw);
+        part.was_escaped = part.text.ptr != raw.ptr;
         part.type = type.ptr[0];
     }
     return part;
@@ -102,6 +114,16 @@ static bool read_key_part(struct mapping *mapping, const struct record *record, 
     return true;
 }
 
+static void put_key_part(struct buf *scratch, const struct key_part *part) {
+    if (part->was_escaped) {
+        buf_add_json_string(scratch, part->text);
+        return;
+    }
+    put_char(scratch, '"');
+    put(scratch, part->text);
+    put_char(scratch, '"');
+}
+
 static bool map_item_key(struct mapping *mapping, const struct record *record,
                          struct sink_message *message, struct err *err) {
     struct key_part hash;
@@ -119,11 +141,11 @@ static bool map_item_key(struct mapping *mapping, const struct record *record,
     }
     struct buf *scratch = &mapping->scratch;
     size_t from = scratch->len;
-    buf_add_char(scratch, '[');
-    buf_add_json_string(scratch, hash.text);
-    buf_add_char(scratch, ',');
-    buf_add_json_string(scratch, range.text);
-    buf_add_char(scratch, ']');
+    put_char(scratch, '[');
+    put_key_part(scratch, &hash);
+    put_char(scratch, ',');
+    put_key_part(scratch, &range);
+    put_char(scratch, ']');
     message->key = written(scratch, from);
     return true;
 }
@@ -182,30 +204,34 @@ static void close_text(struct value_writer *writer) {
 }
 
 /* `prefix` is the separator, the name and the colon: `,"name":`; without its comma behind a '{'. */
-static void add_name(struct value_writer *writer, struct str prefix) {
-    char before = writer->scratch->data[writer->scratch->len - 1];
-    bool first = writer->scratch->len > writer->from && before == '{';
-    buf_add(writer->scratch, prefix.ptr + first, prefix.len - first);
-}
-
-static void add_string(struct value_writer *writer, struct str prefix, struct str raw) {
-    if (raw.ptr != NULL) {
-        add_name(writer, prefix);
-        buf_add_char(writer->scratch, '"');
-        buf_add_str(writer->scratch, raw);
-        buf_add_char(writer->scratch, '"');
+static inline void put_name(struct value_writer *writer, struct str prefix) {
+    struct buf *scratch = writer->scratch;
+    bool first = scratch->len > writer->from && scratch->data[scratch->len - 1] == '{';
+    put(scratch, prefix);
+    if (first) { /* rare: the comma goes again */
+        scratch->len -= prefix.len;
+        put(scratch, str_make(prefix.ptr + 1, prefix.len - 1));
     }
 }
 
-static void add_slice(struct value_writer *writer, struct str prefix, struct str value) {
+static inline void put_string(struct value_writer *writer, struct str prefix, struct str raw) {
+    if (raw.ptr != NULL) {
+        put_name(writer, prefix);
+        put_char(writer->scratch, '"');
+        put(writer->scratch, raw);
+        put_char(writer->scratch, '"');
+    }
+}
+
+static inline void put_slice(struct value_writer *writer, struct str prefix, struct str value) {
     if (value.ptr != NULL) {
-        add_name(writer, prefix);
+        put_name(writer, prefix);
         close_text(writer);
         add_part(writer, value);
     }
 }
 
-static void add_i64(struct value_writer *writer, struct str prefix, int64_t value) {
+static void put_i64(struct buf *scratch, int64_t value) {
     char digits[24];
     size_t at = sizeof digits;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
@@ -216,8 +242,7 @@ static void add_i64(struct value_writer *writer, struct str prefix, int64_t valu
     if (value < 0) {
         digits[--at] = '-';
     }
-    add_name(writer, prefix);
-    buf_add(writer->scratch, digits + at, sizeof digits - at);
+    put(scratch, str_make(digits + at, sizeof digits - at));
 }
 
 /* The Java connector's member order. */
@@ -225,34 +250,35 @@ static void map_value(struct mapping *mapping, const struct record *record,
                       struct sink_message *message) {
     struct buf *scratch = &mapping->scratch;
     struct value_writer writer = {.message = message, .scratch = scratch, .from = scratch->len};
-    buf_add_char(scratch, '{');
-    add_string(&writer, STR(",\"eventID\":"), record->event_id);
-    add_string(&writer, STR(",\"eventName\":"), record->event_name);
-    add_string(&writer, STR(",\"eventVersion\":"), record->event_version);
-    add_string(&writer, STR(",\"eventSource\":"), record->event_source);
-    add_string(&writer, STR(",\"awsRegion\":"), record->aws_region);
-    add_name(&writer, STR(",\"dynamodb\":"));
-    buf_add_char(scratch, '{');
+    put_char(scratch, '{');
+    put_string(&writer, STR(",\"eventID\":"), record->event_id);
+    put_string(&writer, STR(",\"eventName\":"), record->event_name);
+    put_string(&writer, STR(",\"eventVersion\":"), record->event_version);
+    put_string(&writer, STR(",\"eventSource\":"), record->event_source);
+    put_string(&writer, STR(",\"awsRegion\":"), record->aws_region);
+    put_name(&writer, STR(",\"dynamodb\":"));
+    put_char(scratch, '{');
     if (record->has_created) {
-        add_i64(&writer, STR(",\"ApproximateCreationDateTime\":"), record->created_ms);
+        put_name(&writer, STR(",\"ApproximateCreationDateTime\":"));
+        put_i64(scratch, record->created_ms);
     }
-    add_slice(&writer, STR(",\"Keys\":"), record->keys);
-    add_slice(&writer, STR(",\"NewImage\":"), record->new_image);
-    add_slice(&writer, STR(",\"OldImage\":"), record->old_image);
-    add_string(&writer, STR(",\"SequenceNumber\":"), record->sequence_number);
+    put_slice(&writer, STR(",\"Keys\":"), record->keys);
+    put_slice(&writer, STR(",\"NewImage\":"), record->new_image);
+    put_slice(&writer, STR(",\"OldImage\":"), record->old_image);
+    put_string(&writer, STR(",\"SequenceNumber\":"), record->sequence_number);
     if (record->size_bytes.ptr != NULL) {
-        add_name(&writer, STR(",\"SizeBytes\":"));
-        buf_add_str(scratch, record->size_bytes);
+        put_name(&writer, STR(",\"SizeBytes\":"));
+        put(scratch, record->size_bytes);
     }
-    add_string(&writer, STR(",\"StreamViewType\":"), record->stream_view_type);
-    buf_add_char(scratch, '}');
+    put_string(&writer, STR(",\"StreamViewType\":"), record->stream_view_type);
+    put_char(scratch, '}');
     if (record->has_user_identity) {
-        buf_add_text(scratch, ",\"userIdentity\":{");
-        add_string(&writer, STR(",\"principalId\":"), record->principal_id);
-        add_string(&writer, STR(",\"type\":"), record->identity_type);
-        buf_add_char(scratch, '}');
+        put(scratch, STR(",\"userIdentity\":{"));
+        put_string(&writer, STR(",\"principalId\":"), record->principal_id);
+        put_string(&writer, STR(",\"type\":"), record->identity_type);
+        put_char(scratch, '}');
     }
-    buf_add_char(scratch, '}');
+    put_char(scratch, '}');
     close_text(&writer);
 }
 

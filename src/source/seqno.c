@@ -11,15 +11,17 @@ bool seqno_parse(struct str text, struct seqno *ret_seqno) {
         return false;
     }
     struct seqno seqno = {.count = (uint8_t)text.len};
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9) {
-            return false;
-        }
-        seqno.digits[i / 2] |= (uint8_t)(i % 2 == 0 ? digit << 4 : digit);
+    bool wrong = false;
+    for (size_t i = 0; i < text.len; i += 2) {
+        unsigned high = (unsigned)(unsigned char)text.ptr[i] - '0';
+        unsigned low = i + 1 < text.len ? (unsigned)(unsigned char)text.ptr[i + 1] - '0' : 0;
+        wrong = wrong || high > 9 || low > 9;
+        seqno.digits[i / 2] = (uint8_t)(high << 4 | low);
     }
-    *ret_seqno = seqno;
-    return true;
+    if (!wrong) {
+        *ret_seqno = seqno;
+    }
+    return !wrong;
 }
 
 size_t seqno_format(const struct seqno *seqno, char to[SEQNO_MAX_DIGITS + 1]) {

@@ -299,8 +299,8 @@ static void test_broken_pages(void **state) {
     expect_error("{\"Records\":{}}", ERR_AWS_REPLY, "array expected");
     expect_error("{\"Records\":nul}", ERR_AWS_REPLY, "array expected");
     expect_error("{\"Records\":[],\"Records\":[]}", ERR_AWS_REPLY, "second array");
-    expect_error("{\"Records\":[],}", ERR_AWS_REPLY, "string expected");
-    expect_error("{,\"Records\":[]}", ERR_AWS_REPLY, "string expected");
+    expect_error("{\"Records\":[],}", ERR_AWS_REPLY, "a member's name expected");
+    expect_error("{,\"Records\":[]}", ERR_AWS_REPLY, "a member's name expected");
     expect_error("{\"Records\":[] \"x\":1}", ERR_AWS_REPLY, "',' or '}' expected");
     expect_error("{\"Records\":[null]}", ERR_AWS_REPLY, "object expected");
     expect_error("{\"Records\":[1]}", ERR_AWS_REPLY, "object expected");
