@@ -58,7 +58,7 @@ static int print_help(const struct command *command) {
 /* How many of the words are the command's name; 0: another command. */
 static int match(const struct command *command, int argc, char **argv) {
     struct str name = str_of(command->name);
-    const char *space = memchr(name.ptr, ' ', name.len);
+    const char *space = strchr(command->name, ' ');
     size_t first = space == NULL ? name.len : (size_t)(space - name.ptr);
     if (!str_is(str_make(name.ptr, first), argv[0])) {
         return 0;

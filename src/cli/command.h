@@ -30,7 +30,7 @@ int cmd_check(const struct command_args *args);
 int cmd_tail(const struct command_args *args);
 int cmd_config_reference(const struct command_args *args);
 int cmd_config_show(const struct command_args *args);
-int cmd_version(const struct command_args *args);
+int cmd_version(const struct command_args *args); /* args may be NULL */
 
 /* The configuration of a command, from its options and the environment; its notes are logged. forced is "key=value",
  * a property that the command itself decides above all others, or NULL. The caller frees *ret_config. */

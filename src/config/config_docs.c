@@ -11,7 +11,7 @@ struct item {
 };
 
 static const struct item items[] = {
-#define SECTION(title_, text_) {.title = title_, .text = text_},
+#define SECTION(title_, text_) {.title = (title_), .text = (text_)},
 #define PROPERTY(field, ...) {.key = CONFIG_KEY_##field},
 #include "config/properties.def"
 };
@@ -80,16 +80,17 @@ void config_docs_text(struct buf *to) {
             add_text_property(to, items[i].key);
         }
     }
-    buf_add_text(to, "\nKeys of a Pulsar source file\n\n");
+    buf_add_text(to, "\nKeys of a Pulsar source file\n");
     for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
         if (row->kind == SOURCE_KEY_ALIAS) {
-            buf_add_format(to, "  %s = %s\n", row->path, property_of(row->key)->name);
+            buf_add_format(to, "\n  %s\n      the property %s\n", row->path,
+                           property_of(row->key)->name);
         } else if (row->kind != SOURCE_KEY_CONTAINER) {
-            buf_add_format(to, "  %s: %s%s\n", row->path,
-                           row->kind == SOURCE_KEY_IGNORED   ? "ignored, "
-                           : row->kind == SOURCE_KEY_REFUSED ? "refused, "
-                                                             : "",
-                           row->text);
+            buf_add_format(to, "\n  %s%s\n", row->path,
+                           row->kind == SOURCE_KEY_IGNORED   ? " (ignored)"
+                           : row->kind == SOURCE_KEY_REFUSED ? " (refused)"
+                                                             : "");
+            add_wrapped(to, "      ", row->text);
         }
     }
 }

@@ -213,9 +213,16 @@ static bool read_map(struct reader *reader, size_t depth) { /* NOLINT(misc-no-re
     }
 }
 
+static bool advance(struct reader *reader, int events) {
+    bool ok = true;
+    for (int i = 0; i < events && ok; i++) {
+        ok = next(reader);
+    }
+    return ok;
+}
+
 static bool read_document(struct reader *reader) {
-    if (!next(reader) ||
-        !next(reader)) { /* the stream's start; then a document or the stream's end */
+    if (!advance(reader, 2)) { /* the stream's start; then a document's, or the stream's end */
         return false;
     }
     if (reader->event.type == YAML_STREAM_END_EVENT) {
@@ -227,7 +234,7 @@ static bool read_document(struct reader *reader) {
     if (reader->event.type != YAML_MAPPING_START_EVENT) {
         return fail_at(reader, reader->event.start_mark, "expected keys and values here");
     }
-    if (!read_map(reader, 1) || !next(reader) || !next(reader)) { /* the document's end, and on */
+    if (!read_map(reader, 1) || !advance(reader, 2)) { /* the document's end, and on */
         return false;
     }
     if (reader->event.type != YAML_STREAM_END_EVENT) {

@@ -56,16 +56,16 @@ static const struct property_choice choices_lanes[] = {
 
 static const struct property rows[CONFIG_KEY_COUNT] = {
 #define PROPERTY(field, type, kind_, name_, def, min_, max_, choices_, secret_, since_, text_)     \
-    [CONFIG_KEY_##field] = {.name = name_,                                                         \
-                            .kind = kind_,                                                         \
+    [CONFIG_KEY_##field] = {.name = (name_),                                                       \
+                            .kind = (kind_),                                                       \
                             .offset = offsetof(struct config, field),                              \
-                            .default_text = def,                                                   \
-                            .min = min_,                                                           \
-                            .max = max_,                                                           \
-                            .choices = choices_,                                                   \
-                            .secret = secret_,                                                     \
-                            .since = since_,                                                       \
-                            .text = text_},
+                            .default_text = (def),                                                 \
+                            .min = (min_),                                                         \
+                            .max = (max_),                                                         \
+                            .choices = (choices_),                                                 \
+                            .secret = (secret_),                                                   \
+                            .since = (since_),                                                     \
+                            .text = (text_)},
 #include "config/properties.def"
 };
 

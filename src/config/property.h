@@ -26,15 +26,15 @@ struct property_choice {
 
 struct property {
     const char *name; /* as users write it */
-    enum property_kind kind;
-    size_t offset; /* of the field in struct config */
     const char *default_text;
-    uint64_t min;
-    uint64_t max;
     const struct property_choice *choices; /* NULL: none */
-    bool secret;
     const char *since;
     const char *text;
+    size_t offset; /* of the field in struct config */
+    uint64_t min;
+    uint64_t max;
+    enum property_kind kind;
+    bool secret;
 };
 
 enum { PROPERTY_ENV_MAX = 80 };

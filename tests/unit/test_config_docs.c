@@ -1,0 +1,113 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "config/config_docs.h"
+#include "config/property.h"
+#include "config/source_key.h"
+
+#include <stdio.h>
+
+static size_t count_of(const char *text, const char *part) {
+    size_t count = 0;
+    for (const char *p = strstr(text, part); p != NULL; p = strstr(p + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+static void each_property_is_there_once(void **state) {
+    (void)state;
+    struct buf text;
+    struct buf markdown;
+    buf_init(&text, CONFIG_DOCS_MAX);
+    buf_init(&markdown, CONFIG_DOCS_MAX);
+    config_docs_text(&text);
+    config_docs_markdown(&markdown);
+    assert_false(text.failed);
+    assert_false(markdown.failed);
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char heading[128];
+        const struct property *row = property_of((enum config_key)i);
+        (void)snprintf(heading, sizeof heading, "\n  %s (", row->name);
+        assert_int_equal(count_of(buf_text(&text), heading), 1);
+        (void)snprintf(heading, sizeof heading, "\n| `%s` | ", row->name);
+        assert_int_equal(count_of(buf_text(&markdown), heading), 1);
+    }
+    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
+        char heading[128];
+        (void)snprintf(heading, sizeof heading, "\n| `%s` | ", row->path);
+        assert_int_equal(count_of(buf_text(&markdown), heading),
+                         row->kind == SOURCE_KEY_CONTAINER ? 0 : 1);
+    }
+    buf_done(&text);
+    buf_done(&markdown);
+}
+
+static void bounds_defaults_and_secrets_are_told(void **state) {
+    (void)state;
+    struct buf text;
+    buf_init(&text, CONFIG_DOCS_MAX);
+    config_docs_text(&text);
+    assert_non_null(strstr(buf_text(&text), "\n  numRetries (count: 0 to 1000; default 3)\n"));
+    assert_non_null(
+        strstr(buf_text(&text), "\n  lanes (count: 1 to 256, or auto; default auto)\n"));
+    assert_non_null(strstr(buf_text(&text), "\n  authParams (text; secret)\n"));
+    assert_non_null(
+        strstr(buf_text(&text),
+               "\n  initialPositionInStream (choice: LATEST or TRIM_HORIZON; default LATEST)\n"));
+    buf_done(&text);
+}
+
+static void tables_have_their_columns(void **state) {
+    (void)state;
+    struct buf markdown;
+    buf_init(&markdown, CONFIG_DOCS_MAX);
+    config_docs_markdown(&markdown);
+    size_t columns = 0;
+    size_t lines = 0;
+    for (const char *line = buf_text(&markdown); *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        size_t bars = 0;
+        for (size_t i = 0; i < len; i++) {
+            bars += line[i] == '|' && (i == 0 || line[i - 1] != '\\') ? 1 : 0;
+        }
+        if (line[0] != '|') {
+            columns = 0; /* the next table may have others */
+        } else if (columns == 0) {
+            columns = bars;
+        } else {
+            assert_int_equal(bars, columns);
+            lines++;
+        }
+        line += len + (line[len] == '\n' ? 1 : 0);
+    }
+    assert_true(lines > CONFIG_KEY_COUNT);
+    buf_done(&markdown);
+}
+
+static void terminal_lines_are_short(void **state) {
+    (void)state;
+    struct buf text;
+    buf_init(&text, CONFIG_DOCS_MAX);
+    config_docs_text(&text);
+    for (const char *line = buf_text(&text); *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        assert_true(len <= 110);
+        line += len + (line[len] == '\n' ? 1 : 0);
+    }
+    buf_done(&text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_property_is_there_once),
+        cmocka_unit_test(bounds_defaults_and_secrets_are_told),
+        cmocka_unit_test(tables_have_their_columns),
+        cmocka_unit_test(terminal_lines_are_short),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
