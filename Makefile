@@ -3,7 +3,7 @@
 
 all: ## the program, as build/ddb2pulsar
 	scripts/setup build
-	cmake --preset release --log-level=WARNING
+	cmake --preset release > /dev/null
 	cmake --build build --target ddb2pulsar
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
@@ -27,7 +27,7 @@ format: ## format all C files
 
 bench: ## measure
 	scripts/setup build
-	cmake --preset release --log-level=WARNING
+	cmake --preset release > /dev/null
 	cmake --build build
 	bench/run
 
