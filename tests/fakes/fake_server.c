@@ -16,6 +16,7 @@ enum {
     READ_SIZE = 1024 * 1024,
     INPUT_MAX = 64 * 1024 * 1024, /* a peer that sends more without an end is cut off */
     READS_IN_A_ROW = 8,           /* so that one loud peer does not starve the others */
+    CHUNK_MIN = 4096,
     DRIP_MS = 10,
     EVENTS = 64,
 };
@@ -40,6 +41,7 @@ struct chunk {
     struct chunk *next;
     const char *bytes;
     size_t len;
+    size_t capacity; /* of copy; 0: borrowed */
     void (*release)(void *ctx);
     void *ctx;
     char copy[]; /* the bytes, unless borrowed */
@@ -247,6 +249,12 @@ void fake_conn_pause(struct fake_conn *conn, bool paused) {
     conn->paused = paused;
 }
 
+void fake_conn_poke(struct fake_conn *conn) {
+    if (!fake_conn_is_dead(conn)) {
+        conn->listener->handler->received(conn->listener->ctx, conn);
+    }
+}
+
 static void queue(struct fake_conn *conn, struct chunk *chunk) {
     if (conn->last_chunk != NULL) {
         conn->last_chunk->next = chunk;
@@ -273,12 +281,20 @@ void fake_conn_write(struct fake_conn *conn, const void *bytes, size_t len) {
     if (conn->closing || conn->dead || len == 0) {
         return;
     }
-    struct chunk *chunk = malloc(sizeof *chunk + len);
+    /* Small writes share a chunk, and so a system call. */
+    struct chunk *chunk = conn->last_chunk;
+    if (chunk != NULL && chunk->len + len <= chunk->capacity) {
+        memcpy(chunk->copy + chunk->len, bytes, len);
+        chunk->len += len;
+        return;
+    }
+    size_t capacity = len > CHUNK_MIN ? len : CHUNK_MIN;
+    chunk = malloc(sizeof *chunk + capacity);
     if (chunk == NULL) {
         fake_conn_abort(conn);
         return;
     }
-    *chunk = (struct chunk){.bytes = chunk->copy, .len = len};
+    *chunk = (struct chunk){.bytes = chunk->copy, .len = len, .capacity = capacity};
     memcpy(chunk->copy, bytes, len);
     queue(conn, chunk);
 }
@@ -296,6 +312,10 @@ void fake_conn_write_borrowed(struct fake_conn *conn, const void *bytes, size_t 
 
 void fake_conn_drip(struct fake_conn *conn, size_t bytes) {
     conn->drip = bytes;
+}
+
+bool fake_conn_is_dead(const struct fake_conn *conn) {
+    return conn->dead || conn->closing;
 }
 
 void fake_conn_close(struct fake_conn *conn) {

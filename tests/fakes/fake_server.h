@@ -59,6 +59,8 @@ struct str fake_conn_input(const struct fake_conn *conn);
 void fake_conn_consume(struct fake_conn *conn, size_t len);
 /* No more bytes are read from the socket until it is undone. */
 void fake_conn_pause(struct fake_conn *conn, bool paused);
+/* Hands the input that is there to the handler once more. */
+void fake_conn_poke(struct fake_conn *conn);
 
 /* Queues a copy. Nothing happens on a connection that is closing. */
 void fake_conn_write(struct fake_conn *conn, const void *bytes, size_t len);
@@ -67,6 +69,8 @@ void fake_conn_write_borrowed(struct fake_conn *conn, const void *bytes, size_t 
                               void (*release)(void *ctx), void *ctx);
 /* From now on output leaves in pieces of so many bytes every 10 ms; 0: as fast as it goes. */
 void fake_conn_drip(struct fake_conn *conn, size_t bytes);
+/* Whether it ends when the handler returns, or when its output is written: input counts for nothing any more. */
+bool fake_conn_is_dead(const struct fake_conn *conn);
 /* Closes when what is queued has been written. */
 void fake_conn_close(struct fake_conn *conn);
 /* Closes at once with a reset; what is queued is lost. */

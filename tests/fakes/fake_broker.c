@@ -1,0 +1,178 @@
+#include "fakes/fake_broker_state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024 };
+
+void fake_broker_url(const struct fake_broker *broker, size_t number, char to[64]) {
+    (void)snprintf(to, 64, "pulsar://127.0.0.1:%u", broker->ports[number]);
+}
+
+struct fake_broker_topic *fake_broker_find_topic(struct fake_broker *broker, struct str name) {
+    for (size_t i = 0; i < broker->topic_count; i++) {
+        if (str_is(name, broker->topics[i].name)) {
+            return &broker->topics[i];
+        }
+    }
+    return NULL;
+}
+
+bool fake_broker_add_port(struct fake_broker *broker, uint16_t port, struct err *err) {
+    if (broker->port_count == FAKE_BROKER_MAX) {
+        return err_set(err, ERR_CONFIG, "more than %d brokers", FAKE_BROKER_MAX);
+    }
+    uint16_t bound = fake_server_listen(broker->server, port, &fake_broker_handler, broker, err);
+    if (bound == 0) {
+        return false;
+    }
+    broker->ports[broker->port_count++] = bound;
+    return true;
+}
+
+struct fake_broker_topic *fake_broker_topic(struct fake_broker *broker, struct str name,
+                                            struct err *err) {
+    struct fake_broker_topic *topic = fake_broker_find_topic(broker, name);
+    if (topic != NULL) {
+        return topic;
+    }
+    topic = &broker->topics[broker->topic_count];
+    if (broker->topic_count == FAKE_BROKER_TOPICS ||
+        !str_copy(name, topic->name, sizeof topic->name)) {
+        err_set(err, ERR_CONFIG, "too many topics, or a name that is too long");
+        return NULL;
+    }
+    broker->topic_count++;
+    return topic;
+}
+
+/* ---- the double as a whole ---- */
+
+static bool script(void *ctx, struct str lines, int64_t now_ms, struct err *err) {
+    return fake_broker_script_run(ctx, lines, now_ms, err);
+}
+
+static void counts_json(const struct fake_broker_counts *counts, struct buf *out) {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {
+        {"connections", counts->connections},
+        {"connects", counts->connects},
+        {"partitionedMetadata", counts->partitioned_metadata},
+        {"lookups", counts->lookups},
+        {"producers", counts->producers},
+        {"liveProducers", counts->live_producers},
+        {"closedProducers", counts->closed_producers},
+        {"sends", counts->sends},
+        {"messages", counts->messages},
+        {"bytes", counts->bytes},
+        {"duplicates", counts->duplicates},
+        {"pings", counts->pings},
+        {"pongs", counts->pongs},
+        {"authResponses", counts->auth_responses},
+        {"violations", counts->violations},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        buf_add_format(out, "%s\"%s\":%" PRIu64, i == 0 ? "{" : ",", all[i].name, all[i].value);
+    }
+    buf_add_char(out, '}');
+}
+
+static bool tell(void *ctx, struct str name, struct buf *out) {
+    struct fake_broker *broker = ctx;
+    if (str_is(name, "counts")) {
+        counts_json(&broker->counts, out);
+    } else if (str_is(name, "violation")) {
+        buf_add_json_string(out, str_of(broker->violation));
+    } else if (str_is(name, "brokers")) {
+        for (size_t i = 0; i < broker->port_count; i++) {
+            buf_add_format(out, "%s%u", i == 0 ? "[" : ",", broker->ports[i]);
+        }
+        buf_add_char(out, ']');
+    } else {
+        return false;
+    }
+    return true;
+}
+
+struct fake_broker *fake_broker_new(const struct fake_broker_options *options, struct err *err) {
+    static const struct fake_control control = {.script = script, .tell = tell};
+    struct fake_broker *broker = calloc(1, sizeof *broker);
+    if (broker == NULL) {
+        err_set(err, ERR_NOMEM, "the broker double");
+        return NULL;
+    }
+    broker->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
+    broker->control = (struct fake_control_listener){.control = &control, .ctx = broker};
+    broker->server = fake_server_new(err);
+    if (broker->server == NULL || !fake_broker_add_port(broker, options->port, err) ||
+        (broker->control_port = fake_server_listen(broker->server, options->control_port,
+                                                   &fake_control_handler, &broker->control, err)) ==
+            0 ||
+        (options->scenario != NULL && !fake_broker_script_file(broker, options->scenario, err)) ||
+        !fake_server_start(broker->server, err)) {
+        fake_broker_free(broker);
+        return NULL;
+    }
+    return broker;
+}
+
+void fake_broker_free(struct fake_broker *broker) {
+    if (broker != NULL) {
+        fake_server_free(broker->server);
+        fake_broker_store_done(&broker->store);
+        free(broker);
+    }
+}
+
+uint16_t fake_broker_port(const struct fake_broker *broker, size_t number) {
+    return number < broker->port_count ? broker->ports[number] : 0;
+}
+
+uint16_t fake_broker_control_port(const struct fake_broker *broker) {
+    return broker->control_port;
+}
+
+const struct fake_broker_store *fake_broker_lock(struct fake_broker *broker) {
+    fake_server_lock(broker->server);
+    return &broker->store;
+}
+
+void fake_broker_unlock(struct fake_broker *broker) {
+    fake_server_unlock(broker->server);
+}
+
+bool fake_broker_script(struct fake_broker *broker, const char *lines, struct err *err) {
+    (void)fake_broker_lock(broker);
+    bool ok = fake_broker_script_run(broker, str_of(lines), fake_server_wall_ms(), err);
+    fake_broker_unlock(broker);
+    return ok;
+}
+
+void fake_broker_counts(struct fake_broker *broker, struct fake_broker_counts *ret_counts) {
+    (void)fake_broker_lock(broker);
+    *ret_counts = broker->counts;
+    fake_broker_unlock(broker);
+}
+
+void fake_broker_violation(struct fake_broker *broker, char *to, size_t capacity) {
+    (void)fake_broker_lock(broker);
+    (void)snprintf(to, capacity, "%s", broker->violation);
+    fake_broker_unlock(broker);
+}
+
+bool fake_broker_wait_messages(struct fake_broker *broker, uint64_t messages, uint64_t timeout_ms) {
+    uint64_t end = fake_server_now_ms() + timeout_ms;
+    struct fake_broker_counts counts;
+    for (;;) {
+        fake_broker_counts(broker, &counts);
+        if (counts.messages >= messages || fake_server_now_ms() >= end) {
+            return counts.messages >= messages;
+        }
+        struct timespec pause = {.tv_nsec = 2000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}

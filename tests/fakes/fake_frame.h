@@ -1,0 +1,54 @@
+/*
+ * fake_frame: Pulsar's frames as the broker double reads and writes them, written apart from src/pulsar so that an
+ * error there is not repeated here. A SEND is taken apart completely: checksum, metadata, compression, batch. Pure.
+ */
+#ifndef FAKES_FAKE_FRAME_H
+#define FAKES_FAKE_FRAME_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <pulsar_api.pb-c.h>
+
+enum {
+    FAKE_FRAME_PADDING = 10 * 1024
+}; /* a broker takes frames this much larger than its message size */
+
+struct fake_frame {
+    struct str command; /* the BaseCommand's bytes */
+    struct str payload; /* behind the command; empty in a simple frame */
+    size_t len;         /* of the whole frame */
+};
+
+enum fake_frame_result { FAKE_FRAME_MORE, FAKE_FRAME_OK, FAKE_FRAME_BAD };
+
+/* The frame at the start of input. BAD: its sizes contradict each other, or it is larger than max_size. */
+enum fake_frame_result fake_frame_parse(struct str input, size_t max_size,
+                                        struct fake_frame *ret_frame);
+/* Appends a simple frame. */
+void fake_frame_add(struct buf *out, const Pulsar__BaseCommand *command);
+
+uint32_t fake_crc32c(struct str bytes);
+
+/* One message of an entry. Borrows from the decoded entry. */
+struct fake_decoded {
+    uint64_t sequence_id;
+    const char *key; /* NULL: none */
+    bool key_is_base64;
+    uint64_t event_time;
+    Pulsar__KeyValue **properties;
+    size_t property_count;
+    struct str value;
+    bool null_value;
+};
+
+typedef bool fake_decoded_fn(void *ctx, const Pulsar__MessageMetadata *metadata,
+                             const struct fake_decoded *message, struct err *err);
+
+/* Checks the payload of a SEND against its command and calls `each` for every message in order. False with
+ * ERR_PULSAR_PROTOCOL and what is wrong. `each` may be NULL. */
+bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
+                       const char *producer_name, size_t max_message_size, fake_decoded_fn *each,
+                       void *ctx, struct err *err);
+
+#endif
