@@ -133,7 +133,7 @@ static int on_body(struct aws_http_stream *stream, const struct aws_byte_cursor 
             return refuse(exchange, ERR_NOMEM, max);
         }
     }
-    if (reply->page->len > max - (data->len < max ? data->len : max)) {
+    if (data->len > max || reply->page->len > max - data->len) {
         return refuse(exchange, ERR_AWS_TOO_LARGE, max);
     }
     if (!page_add(reply->page, data->ptr, data->len, max)) {
