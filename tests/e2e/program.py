@@ -55,6 +55,11 @@ def source_config(
     return config
 
 
+def plain_environment() -> dict[str, str]:
+    """Without the variables that the program takes for its configuration."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DDB2PULSAR_")}
+
+
 class Run:
     """One process of the program. Its output is in files beside each other."""
 
@@ -68,7 +73,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env={**os.environ, **environment},
+                env={**plain_environment(), **environment},
             )
 
     @property
