@@ -3,7 +3,10 @@
 #include "pulsar/lookup.h"
 #include "pulsar/topic.h"
 
+#include <aws/checksums/checksums.h>
+
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 enum {
@@ -216,9 +219,16 @@ static uint32_t or_default(uint32_t value, uint32_t default_value) {
     return value != 0 ? value : default_value;
 }
 
+/* Finds out what the processor can do. Without it the first frame would, which is a race between lanes. */
+static void init_checksums(void) {
+    aws_checksums_library_init(aws_default_allocator());
+}
+
 struct pulsar_client *pulsar_client_new(struct lane *lane,
                                         const struct pulsar_client_options *options,
                                         struct err *err) {
+    static pthread_once_t checksums = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&checksums, init_checksums);
     struct pulsar_client *client = calloc(1, sizeof *client);
     if (client == NULL) {
         err_set(err, ERR_NOMEM, "no memory for a Pulsar client");
