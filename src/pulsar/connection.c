@@ -47,7 +47,8 @@ struct connection {
     struct lane_timer deadline_timer; /* connecting, then the first request's */
     struct lane_timer keep_alive_timer;
     struct lane_timer kick_timer; /* what may not happen inside a caller's call */
-    bool heard;                   /* the other side gave a sign since the last tick */
+    bool heard;                   /* something came since the last tick */
+    bool wrote;                   /* the kernel took something since the last tick */
     bool pinged;
     unsigned idle_ticks;
 };
@@ -340,7 +341,11 @@ static void keep_alive(void *ctx) {
         fail(connection, ERR_CANCELLED, "unused");
         return;
     }
-    if (connection->heard) {
+    /* A broker that throttles reads slowly and answers late, but it reads. An empty queue says nothing: the kernel
+     * takes a PING also for a broker that is gone. */
+    bool reads = connection->wrote && channel_writing(connection->channel) > 0;
+    connection->wrote = false;
+    if (connection->heard || reads) {
         connection->heard = false;
         connection->pinged = false;
     } else if (connection->pinged) {
@@ -550,7 +555,7 @@ static void on_received(void *ctx, struct str bytes) {
 
 static void on_written(void *ctx) {
     struct connection *connection = ctx;
-    connection->heard = true; /* somebody reads there */
+    connection->wrote = true;
     while (connection->state == CONNECTION_READY &&
            channel_writing(connection->channel) <= CONNECTION_MAX_WRITING / 2 &&
            !aws_linked_list_empty(&connection->blocked)) {
