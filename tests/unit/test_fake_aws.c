@@ -3,6 +3,7 @@
 #include "cmocka_all.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
