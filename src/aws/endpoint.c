@@ -1,9 +1,12 @@
 #include "aws/endpoint.h"
 
+#include <aws/common/task_scheduler.h>
 #include <aws/common/uri.h>
 #include <aws/http/connection_manager.h>
 #include <aws/http/http.h>
 #include <aws/http/proxy.h>
+#include <aws/io/channel_bootstrap.h>
+#include <aws/io/event_loop.h>
 #include <aws/io/io.h>
 #include <aws/io/socket.h>
 #include <aws/io/tls_channel_handler.h>
@@ -78,9 +81,20 @@ bool endpoint_url_parse(struct str text, struct endpoint_url *ret_url, struct er
 
 /* ---- Connections. */
 
+static void closed_task(struct aws_task *task, void *ctx, enum aws_task_status status) {
+    (void)task;
+    (void)status; /* the loop lives: it is ours until the last line */
+    struct endpoint *endpoint = ctx;
+    struct aws_client_bootstrap *bootstrap = endpoint->bootstrap;
+    endpoint->options.closed(endpoint->options.ctx);
+    aws_client_bootstrap_release(bootstrap);
+}
+
+/* On the loop's thread or the resolver's, and maybe on the stack of an exchange that gives its connection back. */
 static void on_closed(void *ctx) {
     struct endpoint *endpoint = ctx;
-    endpoint->options.closed(endpoint->options.ctx);
+    aws_task_init(&endpoint->closed_task, closed_task, endpoint, "endpoint_closed");
+    aws_event_loop_schedule_task_now_serialized(endpoint->loop, &endpoint->closed_task);
 }
 
 static void on_negotiated(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
@@ -157,6 +171,10 @@ bool endpoint_open(struct endpoint *endpoint, struct lane *lane,
         endpoint->manager = aws_http_connection_manager_new(aws_default_allocator(), &pool);
     }
     aws_tls_connection_options_clean_up(&tls);
+    if (endpoint->manager != NULL) {
+        endpoint->loop = lane_event_loop(lane);
+        endpoint->bootstrap = aws_client_bootstrap_acquire(lane_bootstrap(lane));
+    }
     return endpoint->manager != NULL || err_set(err, ERR_INTERNAL, "no connection pool for %s: %s",
                                                 endpoint->name, aws_error_str(aws_last_error()));
 }

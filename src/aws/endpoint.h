@@ -12,6 +12,8 @@
 #include "base/lane.h"
 #include "base/str.h"
 
+struct aws_client_bootstrap;
+struct aws_event_loop;
 struct aws_http_connection_manager;
 struct aws_tls_ctx;
 
@@ -42,8 +44,12 @@ struct endpoint_options {
 struct endpoint {
     struct endpoint_url url;
     char name[ENDPOINT_NAME_MAX]; /* "https://host:port", for texts */
-    struct lane *lane;
+    struct lane
+        *lane; /* not after endpoint_close: it may be freed before the last connection is gone */
+    struct aws_event_loop *loop; /* the lane's; kept by bootstrap */
+    struct aws_client_bootstrap *bootstrap;
     struct aws_http_connection_manager *manager;
+    struct aws_task closed_task;
     struct endpoint_options options;
     char tls_failure[160]; /* of the newest handshake, when it failed */
     uint64_t tls_failed_ms;
@@ -53,7 +59,8 @@ struct endpoint {
 /* Lane thread. The endpoint must not move. */
 bool endpoint_open(struct endpoint *endpoint, struct lane *lane,
                    const struct endpoint_options *options, struct err *err);
-/* Ends the pool; closed comes when every connection is gone, maybe inside this call. */
+/* Ends the pool. closed comes when every connection is gone: later, on the loop's thread, and even when the lane has
+ * been freed by then. It may free the endpoint. */
 void endpoint_close(struct endpoint *endpoint);
 
 /* Why there is no connection, from the CRT's error code. */

@@ -10,6 +10,7 @@
 #include <aws/http/connection.h>
 #include <aws/http/connection_manager.h>
 #include <aws/http/request_response.h>
+#include <aws/io/event_loop.h>
 #include <aws/io/stream.h>
 
 #include <stdio.h>
@@ -283,20 +284,39 @@ static void sign(struct exchange *exchange) {
     aws_signable_destroy(signable);
 }
 
-static void on_connection(struct aws_http_connection *connection, int error, void *ctx) {
-    struct exchange *exchange = ctx;
-    exchange->connection = connection;
+static void connected(struct exchange *exchange) {
     if (exchange->done == NULL) {
         end(exchange, NULL);
-    } else if (error != 0) {
+    } else if (exchange->connection == NULL) {
         struct err err;
-        endpoint_connect_error(exchange->endpoint, error, &err);
+        endpoint_connect_error(exchange->endpoint, exchange->connection_error, &err);
         end(exchange, &err);
     } else if (!build(exchange)) {
         end_with_last_error(exchange, "cannot build a request");
     } else {
         sign(exchange);
     }
+}
+
+static void connection_task(struct aws_task *task, void *ctx, enum aws_task_status status) {
+    (void)task;
+    (void)status; /* the loop lives: the endpoint keeps it */
+    connected(ctx);
+}
+
+/* On the loop's thread, but for failures to resolve the name: those come on the resolver's, and can bring along what
+ * others have waited for. */
+static void on_connection(struct aws_http_connection *connection, int error, void *ctx) {
+    struct exchange *exchange = ctx;
+    struct aws_event_loop *loop = exchange->endpoint->loop;
+    exchange->connection = connection;
+    exchange->connection_error = error;
+    if (aws_event_loop_thread_is_callers_thread(loop)) {
+        connected(exchange);
+        return;
+    }
+    aws_task_init(&exchange->connection_task, connection_task, exchange, "exchange_connection");
+    aws_event_loop_schedule_task_now_serialized(loop, &exchange->connection_task);
 }
 
 void exchange_start(struct exchange *exchange, const struct exchange_request *request) {

@@ -58,8 +58,10 @@ struct exchange {
     enum exchange_state state;
     struct exchange_request request;
     struct exchange_reply reply;
-    uint64_t active_ns; /* when it was sent, or bytes came last */
-    struct err failure; /* why we broke it off ourselves */
+    uint64_t active_ns;              /* when it was sent, or bytes came last */
+    struct err failure;              /* why we broke it off ourselves */
+    struct aws_task connection_task; /* carries the two below from another thread */
+    int connection_error;
     struct aws_http_connection *connection;
     struct aws_http_stream *stream;
     struct aws_http_message *message;

@@ -42,8 +42,7 @@ struct service_http {
     lane_fn *closed; /* set by close */
     void *closed_ctx;
     bool closing;
-    bool left; /* closed was called though connections were still ending */
-    bool gone; /* the endpoint has no connection any more */
+    bool left; /* closed was called though connections were still ending: the lane may be freed */
 };
 
 struct service_call {
@@ -436,26 +435,22 @@ static void service_free(struct service_http *service) {
 
 static void on_close_timer(void *ctx) {
     struct service_http *service = ctx;
-    lane_fn *closed = service->closed;
-    void *closed_ctx = service->closed_ctx;
-    if (service->gone) {
-        service_free(service);
-    } else {
-        service->left = true; /* on_endpoint_closed will free it */
-    }
-    if (closed != NULL) {
-        closed(closed_ctx);
-    }
+    service->left = true;
+    service->closed(service->closed_ctx);
 }
 
 static void on_endpoint_closed(void *ctx) {
     struct service_http *service = ctx;
-    if (service->left) {
-        service_free(service); /* the lane may be gone: touch neither it nor its timers */
-        return;
+    lane_fn *closed = service->closed;
+    void *closed_ctx = service->closed_ctx;
+    bool left = service->left;
+    if (!left) {
+        lane_timer_cancel(&service->close_timer);
     }
-    service->gone = true;
-    lane_timer_set_ms(&service->close_timer, 0); /* this may be on the stack of a call's end */
+    service_free(service);
+    if (!left) {
+        closed(closed_ctx);
+    }
 }
 
 /* A header's value: no control characters, whatever the configuration says. */
@@ -518,9 +513,7 @@ struct service *service_http_new(struct lane *lane, const struct service_http_op
 
 void service_http_close(struct service *base, lane_fn *done, void *ctx) {
     if (base == NULL) {
-        if (done != NULL) {
-            done(ctx);
-        }
+        done(ctx);
         return;
     }
     struct service_http *service = http_of(base);

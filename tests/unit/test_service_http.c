@@ -371,7 +371,7 @@ static void a_truncated_reply_says_so(void **state) {
     bench_init(&bench);
     http_script_add_raw(&bench.script, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Reco")
         ->close_after = true;
-    http_script_add_raw(&bench.script, "HTTP/1.1 200 OK\r\n\r\n{}")->close_after = true;
+    http_script_add_raw(&bench.script, "HTTP/1.1 200 OK\r\n\r\n");
     http_script_add(&bench.script, 200, "Content-Encoding: gzip\r\n", OK_BODY);
     bench.request.attempts = 1;
     bench_open(&bench, NULL);
@@ -634,6 +634,26 @@ static void an_unreachable_endpoint_is_named(void **state) {
     bench_close(&bench);
 }
 
+/* The CRT tells this on the resolver's thread. */
+static void an_unknown_host_is_named(void **state) {
+    (void)state;
+    struct bench bench;
+    bench_init(&bench);
+    bench.options.endpoint = STR("http://no..such..host");
+    bench.request.attempts = 2;
+    bench.call_count = 3;
+    bench_open(&bench, NULL);
+    call_and_wait(&bench);
+    check_failed(&bench, ERR_AWS_TRANSPORT, 0);
+    assert_string_equal(bench.err.text,
+                        "cannot reach http://no..such..host:80: the host name could "
+                        "not be resolved (2 attempts)");
+    bench.wait_for = -1;
+    on_lane(&bench, start_calls);
+    bench_close(&bench); /* while it is being resolved */
+    assert_int_equal(bench.dropped_count, 3);
+}
+
 static void create_badly(void *ctx) {
     struct bench *bench = ctx;
     struct service_http_options options = bench->options;
@@ -708,6 +728,7 @@ int main(void) {
         cmocka_unit_test(closing_drops_what_is_under_way),
         cmocka_unit_test(many_calls_share_a_connection),
         cmocka_unit_test(an_unreachable_endpoint_is_named),
+        cmocka_unit_test(an_unknown_host_is_named),
         cmocka_unit_test(bad_options_are_refused),
     };
     return cmocka_run_group_tests_name("service_http", tests, setup, teardown);
