@@ -24,9 +24,9 @@ struct service_http_options {
 /* Lane thread. Copies the options. NULL and err (ERR_CONFIG for a bad URL) on failure. */
 struct service *service_http_new(struct lane *lane, const struct service_http_options *options,
                                  struct err *err);
-/* Cancels what is under way without callbacks, then frees; done comes on the lane when all connections are
- * gone (within about a second). The lane must run until then. NULL calls done at once, asynchronously not
- * needed. */
+/* Drops what is under way, without callbacks but with `dropped`; done comes on the lane when all connections are gone,
+ * or after a second: what is left then ends on its own, and needs the lane's loop but neither lane, pages nor keys.
+ * The lane must run until done. With NULL done is called at once. */
 void service_http_close(struct service *service, lane_fn *done, void *ctx);
 
 /* "https://streams.dynamodb.<region>.<suffix>" and so on, by partition. service: "streams.dynamodb",
