@@ -21,8 +21,10 @@ static struct str written(const struct buf *scratch, size_t from) {
 
 /* These write what was reserved before, without asking again. */
 static inline void put(struct buf *scratch, struct str text) {
-    memcpy(scratch->data + scratch->len, text.ptr, text.len);
-    scratch->len += text.len;
+    if (text.len > 0) {
+        memcpy(scratch->data + scratch->len, text.ptr, text.len);
+        scratch->len += text.len;
+    }
 }
 
 static inline void put_char(struct buf *scratch, char c) {

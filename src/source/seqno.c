@@ -62,18 +62,21 @@ int seqno_compare(const struct seqno *a, const struct seqno *b) {
     return 0;
 }
 
-static const char *const sentinels[] = {
-    [POSITION_AT_TIMESTAMP] = "AT_TIMESTAMP",
-    [POSITION_TRIM_HORIZON] = "TRIM_HORIZON",
-    [POSITION_LATEST] = "LATEST",
-    [POSITION_SEQUENCE_NUMBER] = NULL,
-    [POSITION_SHARD_END] = "SHARD_END",
+static const struct {
+    enum position_kind kind;
+    struct str text;
+} sentinels[] = {
+    {POSITION_AT_TIMESTAMP, {.ptr = "AT_TIMESTAMP", .len = 12}},
+    {POSITION_TRIM_HORIZON, {.ptr = "TRIM_HORIZON", .len = 12}},
+    {POSITION_LATEST, {.ptr = "LATEST", .len = 6}},
+    {POSITION_SHARD_END, {.ptr = "SHARD_END", .len = 9}},
 };
+enum { SENTINELS = sizeof sentinels / sizeof sentinels[0] };
 
 bool position_parse(struct str text, struct position *ret_position) {
-    for (size_t i = 0; i < sizeof sentinels / sizeof sentinels[0]; i++) {
-        if (sentinels[i] != NULL && str_is(text, sentinels[i])) {
-            *ret_position = (struct position){.kind = (enum position_kind)i};
+    for (size_t i = 0; i < SENTINELS; i++) {
+        if (str_equal(text, sentinels[i].text)) {
+            *ret_position = (struct position){.kind = sentinels[i].kind};
             return true;
         }
     }
@@ -86,12 +89,13 @@ bool position_parse(struct str text, struct position *ret_position) {
 }
 
 size_t position_format(const struct position *position, char to[SEQNO_MAX_DIGITS + 1]) {
-    if (position->kind == POSITION_SEQUENCE_NUMBER) {
-        return seqno_format(&position->seqno, to);
+    for (size_t i = 0; i < SENTINELS; i++) {
+        if (sentinels[i].kind == position->kind) {
+            (void)str_copy(sentinels[i].text, to, SEQNO_MAX_DIGITS + 1); /* all are short */
+            return sentinels[i].text.len;
+        }
     }
-    struct str text = str_of(sentinels[position->kind]);
-    memcpy(to, text.ptr, text.len + 1);
-    return text.len;
+    return seqno_format(&position->seqno, to);
 }
 
 int position_compare(const struct position *a, const struct position *b) {

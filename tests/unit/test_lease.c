@@ -172,7 +172,7 @@ struct declared {
 static int check_declared(const struct aws_byte_cursor *key, const struct aws_json_value *value,
                           bool *go_on, void *ctx) {
     (void)value;
-    (void)go_on;
+    *go_on = true;
     struct declared *declared = ctx;
     if (!used(declared->expression, str_make((const char *)key->ptr, key->len))) {
         fail_msg("%.*s is not used", (int)key->len, (const char *)key->ptr);

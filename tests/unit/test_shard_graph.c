@@ -1,3 +1,4 @@
+#include "base/buf.h"
 #include "base/rng.h"
 #include "source/shard_graph.h"
 
@@ -28,9 +29,15 @@ static void add(struct shard_graph *graph, const char *id, const char *parent, b
     assert_true(shard_graph_add(graph, &one, 1, &err));
 }
 
-/* Text of what was dropped: "id id id ". */
+/* Notes in a buffer what was dropped: "id id id ". */
 static void note_dropped(void *ctx, struct shard_node *node) {
-    strcat(strcat(ctx, node->id), " ");
+    buf_add_format(ctx, "%s ", node->id);
+}
+
+static void assert_buf(struct buf *buf, const char *expected) {
+    assert_false(buf->failed);
+    assert_string_equal(buf_text(buf), expected);
+    buf_done(buf);
 }
 
 static struct shard_node *find(struct shard_graph *graph, const char *id) {
@@ -38,15 +45,16 @@ static struct shard_node *find(struct shard_graph *graph, const char *id) {
 }
 
 static void assert_order(struct shard_graph *graph, const char *expected) {
-    char text[1024] = "";
+    struct buf text;
+    buf_init(&text, BUF_MAX_REQUEST);
     size_t count = 0;
     struct err err = ERR_NONE;
     struct shard_node *const *order = shard_graph_sorted(graph, &count, &err);
     assert_non_null(order);
     for (size_t i = 0; i < count; i++) {
-        strcat(strcat(text, order[i]->id), " ");
+        buf_add_format(&text, "%s ", order[i]->id);
     }
-    assert_string_equal(text, expected);
+    assert_buf(&text, expected);
 }
 
 /* Leases by name: " a b " has those of a and b. */
@@ -65,12 +73,14 @@ static void assert_missing(struct shard_graph *graph, enum position_kind initial
     char held[256];
     (void)snprintf(held, sizeof held, "%s", leases);
     assert_true(shard_graph_missing(graph, initial, has_lease, held, &missing, &count, &err));
-    char text[1024] = "";
+    struct buf text;
+    buf_init(&text, BUF_MAX_REQUEST);
     for (size_t i = 0; i < count; i++) {
-        strcat(strcat(text, missing[i].node->id), missing[i].at == POSITION_LATEST ? ":L " : ":T ");
+        buf_add_format(&text, "%s:%s ", missing[i].node->id,
+                       missing[i].at == POSITION_LATEST ? "L" : "T");
     }
     free(missing);
-    assert_string_equal(text, expected);
+    assert_buf(&text, expected);
 }
 
 /* a(closed) -> b(closed) -> { d(open), e(open) };  c(open, alone) */
@@ -162,11 +172,12 @@ static void test_cycles_do_no_harm(void **state) {
     assert_ptr_equal(find(graph, "b")->parent, find(graph, "c"));
     assert_order(graph, "a c b s x ");
     assert_missing(graph, POSITION_TRIM_HORIZON, "", "a:T c:T b:T s:T x:T ");
-    char dropped[64] = "";
+    struct buf dropped;
+    buf_init(&dropped, BUF_MAX_REQUEST);
     shard_graph_begin(graph);
-    shard_graph_end(graph, note_dropped, dropped);
+    shard_graph_end(graph, note_dropped, &dropped);
     assert_int_equal(shard_graph_count(graph), 0);
-    assert_string_equal(dropped, "b x c a s ");
+    assert_buf(&dropped, "b x c a s ");
     shard_graph_free(graph);
 }
 
@@ -175,14 +186,15 @@ static void test_drops_what_is_not_listed(void **state) {
     struct shard_graph *graph = sample();
     int user;
     find(graph, "d")->user = &user;
-    char dropped[64] = "";
+    struct buf dropped;
+    buf_init(&dropped, BUF_MAX_REQUEST);
     shard_graph_begin(graph);
     assert_true(find(graph, "a")->listed); /* until the listing is complete */
     add(graph, "b", "a", true);
     add(graph, "d", "b", true); /* ended meanwhile */
     add(graph, "f", "d", false);
-    shard_graph_end(graph, note_dropped, dropped);
-    assert_string_equal(dropped, "e a c ");
+    shard_graph_end(graph, note_dropped, &dropped);
+    assert_buf(&dropped, "e a c ");
     assert_int_equal(shard_graph_count(graph), 3);
     assert_null(find(graph, "a"));
     assert_null(find(graph, "b")->parent); /* its parent is trimmed */
@@ -197,9 +209,8 @@ static void test_drops_what_is_not_listed(void **state) {
     add(graph, "b", "a", true);
     add(graph, "d", "b", true);
     add(graph, "f", "d", false);
-    dropped[0] = '\0';
-    shard_graph_end(graph, note_dropped, dropped);
-    assert_string_equal(dropped, "");
+    shard_graph_end(graph, note_dropped, &dropped);
+    assert_buf(&dropped, "");
     assert_ptr_equal(find(graph, "b")->parent, find(graph, "a"));
     shard_graph_free(graph);
 }
@@ -252,9 +263,10 @@ static void test_found_during_a_listing_survives_it(void **state) {
     struct stream_shard known = shard("c", "trimmed", false);
     assert_non_null(shard_graph_add_one(graph, &new_child, &err));
     assert_non_null(shard_graph_add_one(graph, &known, &err));
-    char dropped[64] = "";
-    shard_graph_end(graph, note_dropped, dropped);
-    assert_string_equal(dropped, "");
+    struct buf dropped;
+    buf_init(&dropped, BUF_MAX_REQUEST);
+    shard_graph_end(graph, note_dropped, &dropped);
+    assert_buf(&dropped, "");
     assert_false(find(graph, "n")->listed);
     assert_false(find(graph, "c")->listed);
     assert_true(find(graph, "d")->listed);
@@ -264,7 +276,8 @@ static void test_found_during_a_listing_survives_it(void **state) {
     shard_graph_begin(graph); /* the next listing has the last word */
     add(graph, "a", NULL, true);
     add(graph, "n", "d", false);
-    shard_graph_end(graph, note_dropped, dropped);
+    shard_graph_end(graph, note_dropped, &dropped);
+    assert_buf(&dropped, "d e b c ");
     assert_true(find(graph, "n")->listed);
     assert_int_equal(shard_graph_count(graph), 2);
     shard_graph_free(graph);
