@@ -31,7 +31,9 @@ static bool keeps_lease(const struct reader *reader) {
 static void set_state(struct reader *reader, enum reader_state state, const char *why) {
     static const char *const names[] = {"ITERATOR", "WAITING", "READING", "FEEDING",
                                         "DRAINING", "ENDED",   "CLOSING", "CLOSED"};
-    if (reader->state != state) {
+    bool polling =
+        reader->state <= READER_FEEDING && state > READER_ITERATOR && state <= READER_FEEDING;
+    if (!polling) { /* the round of polling is not worth a line each */
         LOG_DEBUG("shard", "state", LOG_TEXT("shard", reader->shard->node->id),
                   LOG_TEXT("from", names[reader->state]), LOG_TEXT("to", names[state]),
                   LOG_TEXT("why", why));
