@@ -16,26 +16,6 @@
 
 enum { UUID_LEN = 36, PATH_MAX_BYTES = 4096 };
 
-/* The configured folder, else systemd's, else the user's. False when there is none. */
-static bool find_directory(struct str configured, struct buf *path) {
-    const char *systemd = getenv("STATE_DIRECTORY");
-    const char *xdg = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-    if (configured.len > 0) {
-        return buf_add_str(path, configured);
-    }
-    if (systemd != NULL && systemd[0] != '\0') {
-        return buf_add(path, systemd, strcspn(systemd, ":")); /* the first of several */
-    }
-    if (xdg != NULL && xdg[0] == '/') {
-        return buf_add_format(path, "%s/ddb2pulsar", xdg);
-    }
-    if (home != NULL && home[0] == '/') {
-        return buf_add_format(path, "%s/.local/state/ddb2pulsar", home);
-    }
-    return false;
-}
-
 /* mkdir -p; path is changed and restored on the way. */
 static bool make_directories(char *path) {
     for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
@@ -66,16 +46,19 @@ static bool is_uuid(const char *text) {
 }
 
 /* Opens and locks the file; its UUID, if it has one. The reason in `why` when there is no lock. */
-static int lock_file(struct str configured, struct str application, char uuid[UUID_LEN + 1],
+static int lock_file(struct str directory, struct str application, char uuid[UUID_LEN + 1],
                      const char **why) {
     struct buf path;
     buf_init(&path, PATH_MAX_BYTES);
     int fd = -1;
-    if (!find_directory(configured, &path)) {
+    buf_add_str(&path, directory);
+    buf_add_char(&path, '\0');
+    if (directory.len == 0) {
         *why = "no state folder: set stateDirectory";
-    } else if (buf_text(&path), !make_directories(path.data)) {
-        *why = strerror(errno);
+    } else if (path.failed || !make_directories(path.data)) {
+        *why = path.failed ? "the path is too long" : strerror(errno);
     } else {
+        path.len--; /* the NUL */
         buf_add_format(&path, "/%.*s.worker", STR_FMT(application));
         fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) {

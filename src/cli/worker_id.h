@@ -15,8 +15,8 @@ struct worker_id {
     int fd;    /* holds the lock; -1: none */
 };
 
-/* state_directory: as configured, or empty for the default (see config reference). application tells apart the
- * workers of several connectors on one host. Never fails for want of a folder: that is logged, and the id is fresh. */
+/* state_directory: made when it is missing; empty: none. application tells apart the workers of several connectors on
+ * one host. Never fails for want of a folder: that is logged, and the id is fresh. */
 bool worker_id_open(struct worker_id *id, struct str state_directory, struct str application,
                     struct err *err);
 /* Gives the lock back. */
