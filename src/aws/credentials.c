@@ -29,6 +29,7 @@ struct credentials {
     pthread_cond_t changed; /* of anything below */
     size_t references;      /* the owner, the thread, a provider's callback under way */
     bool stop;
+    bool ended; /* the thread is on its last lines */
     bool refresh;
     struct aws_credentials *keys; /* newest; NULL until the first success */
     struct err failure;           /* of the newest fetch, else ERR_NONE */
@@ -334,6 +335,10 @@ static void *thread_main(void *arg) {
     }
     pthread_mutex_unlock(&credentials->lock);
     lane_free(lane);
+    pthread_mutex_lock(&credentials->lock);
+    credentials->ended = true;
+    pthread_cond_broadcast(&credentials->changed);
+    pthread_mutex_unlock(&credentials->lock);
     unref(credentials);
     return NULL;
 }
@@ -410,10 +415,16 @@ void credentials_free(struct credentials *credentials) {
     pthread_mutex_lock(&credentials->lock);
     credentials->stop = true;
     pthread_cond_broadcast(&credentials->changed);
-    pthread_mutex_unlock(&credentials->lock);
     struct timespec deadline = deadline_in(JOIN_MS);
-    if (credentials->has_thread &&
-        pthread_clockjoin_np(credentials->thread, NULL, CLOCK_MONOTONIC, &deadline) != 0) {
+    int waited = 0;
+    while (credentials->has_thread && !credentials->ended && waited == 0) {
+        waited = pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
+    }
+    bool ended = credentials->ended;
+    pthread_mutex_unlock(&credentials->lock);
+    if (ended) {
+        pthread_join(credentials->thread, NULL);
+    } else if (credentials->has_thread) {
         LOG_WARN("aws", "credentials-blocked",
                  LOG_TEXT("text", "a credentials provider does not return; it is left behind"));
         pthread_detach(credentials->thread);

@@ -26,7 +26,7 @@ struct service *service_http_new(struct lane *lane, const struct service_http_op
                                  struct err *err);
 /* Drops what is under way, without callbacks but with `dropped`; done comes on the lane when all connections are gone,
  * or after a second: what is left then ends on its own, and needs the lane's loop but neither lane, pages nor keys.
- * The lane must run until done. With NULL done is called at once. */
+ * The lane must run until done. done is required. Without a service it is called at once. */
 void service_http_close(struct service *service, lane_fn *done, void *ctx);
 
 /* "https://streams.dynamodb.<region>.<suffix>" and so on, by partition. service: "streams.dynamodb",

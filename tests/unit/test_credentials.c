@@ -103,7 +103,7 @@ static void a_failure_names_what_was_tried(void **state) {
     unsetenv("AWS_PROFILE");
 }
 
-/* Its command runs for ever: neither waiting nor freeing may. */
+/* Its command takes 2 s: nobody who looks for keys waits for that, and freeing waits for its end. */
 static void a_blocking_provider_blocks_nobody(void **state) {
     (void)state;
     char path[] = "/tmp/d2p_profile_XXXXXX";
