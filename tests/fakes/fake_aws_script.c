@@ -370,7 +370,7 @@ static bool run_fail(void *ctx, struct fake_line *line, struct err *err) {
 
 static const struct {
     const char *command;
-    enum fake_aws_fault kind;
+    int kind; /* enum fake_aws_fault */
     bool has_number;
 } faults[] = {
     {"delay", FAKE_AWS_FAULT_DELAY, true},

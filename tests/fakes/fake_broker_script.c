@@ -349,7 +349,7 @@ static bool run_fail(void *ctx, struct fake_line *line, struct err *err) {
 
 static const struct {
     const char *command;
-    enum fake_broker_fault kind;
+    int kind; /* enum fake_broker_fault */
     bool has_number;
 } faults[] = {
     {"delay", FAKE_BROKER_FAULT_DELAY, true},

@@ -1,8 +1,11 @@
 #include "fakes/fake_pages.h"
 
+#include "fakes/fake_crc.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 /* Any run of 1,000 records must lie in one piece wherever a reader starts, so there are twice as many slots. */
 enum { SLOTS = 2 * FAKE_PAGE_RECORDS, TAIL = FAKE_PAGE_MAX_NEXT + 64 };
@@ -20,9 +23,50 @@ struct fake_pages {
     struct fake_page *free;
     size_t under_way;
     bool closed;
+
+    uint32_t slot_crc[SLOTS];       /* of the template's records */
+    uint32_t comma_crc;             /* what a comma in front adds to a record's sum */
+    struct fake_crc_shift by_first; /* by a record */
+    struct fake_crc_shift by_next;  /* by comma and record */
+    struct fake_crc_digits event_digits;
+    struct fake_crc_digits sequence_digits;
+    struct fake_crc_digits created_digits;
+    struct fake_crc_digits new_digits;
+    struct fake_crc_digits old_digits;
 };
 
+/* Digits that are renewed. 16 of the sequence number's 21: more records than that cannot be served. */
+enum { NUMBER_DIGITS = 16, CREATED_DIGITS = 10, VERSION_DIGITS = 13 };
+
 static const size_t front = FAKE_PAGE_HEADROOM + sizeof OPENING - 1;
+
+/* Every record of the template differs from the others in its key only, so the digits' effects are the same in all. */
+static void init_sums(struct fake_pages *pages) {
+    const struct fake_record_offsets *at = &pages->at;
+    const char *record = pages->template + front;
+    size_t len = pages->stride - 1;
+    for (size_t i = 0; i < SLOTS; i++) {
+        pages->slot_crc[i] =
+            (uint32_t)crc32(0, (const Bytef *)record + i * pages->stride, (uInt)len);
+    }
+    fake_crc_shift_init(&pages->by_first, len);
+    fake_crc_shift_init(&pages->by_next, len + 1);
+    pages->comma_crc = fake_crc_shift(&pages->by_first, (uint32_t)crc32(0, (const Bytef *)",", 1));
+    fake_crc_digits_init(&pages->event_digits, record, len, at->event + NUMBER_DIGITS,
+                         NUMBER_DIGITS);
+    fake_crc_digits_init(&pages->sequence_digits, record, len, at->sequence_number + 21,
+                         NUMBER_DIGITS);
+    fake_crc_digits_init(&pages->created_digits, record, len, at->created + CREATED_DIGITS,
+                         CREATED_DIGITS);
+    if (at->new_version > 0) {
+        fake_crc_digits_init(&pages->new_digits, record, len, at->new_version + VERSION_DIGITS,
+                             VERSION_DIGITS);
+    }
+    if (at->old_version > 0) {
+        fake_crc_digits_init(&pages->old_digits, record, len, at->old_version + VERSION_DIGITS,
+                             VERSION_DIGITS);
+    }
+}
 
 struct fake_pages *fake_pages_new(const struct fake_record_shape *shape, struct str key_prefix,
                                   uint64_t count, size_t size, uint64_t keys, struct err *err) {
@@ -48,7 +92,7 @@ struct fake_pages *fake_pages_new(const struct fake_record_shape *shape, struct 
         char key[192];
         char sequence_number[41];
         (void)snprintf(key, sizeof key, "%.*s-%06" PRIu64, STR_FMT(key_prefix), i % keys);
-        fake_pages_sequence(i, sequence_number);
+        fake_pages_sequence(0, sequence_number);
         struct fake_record_spec spec = {
             .key = str_of(key),
             .version = VERSION_BASE + 1,
@@ -71,6 +115,7 @@ struct fake_pages *fake_pages_new(const struct fake_record_shape *shape, struct 
         return NULL;
     }
     memset(pages->template + pages->template_len, ' ', TAIL);
+    init_sums(pages);
     return pages;
 }
 
@@ -131,28 +176,36 @@ static void put_digits(char *end, unsigned digits, uint64_t value) {
     }
 }
 
-static void put_hex(char *to, uint64_t value) {
-    static const char hex[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--) {
-        to[i] = hex[value & 15];
-        value >>= 4;
-    }
-}
+/* What all records of one page, or those of one version, have in common. */
+struct renewal {
+    char created[CREATED_DIGITS];
+    uint32_t created_effect;
+    uint64_t version;
+    uint32_t version_effect;
+};
 
-static void renew_record(const struct fake_pages *pages, char *record, uint64_t number,
-                         const char created[10]) {
+/* Writes record `number` over the one in place, which is the template's slot `slot`; returns its sum. */
+static uint32_t renew_record(const struct fake_pages *pages, char *record, size_t slot,
+                             uint64_t number, struct renewal *renewal) {
     const struct fake_record_offsets *at = &pages->at;
     uint64_t version = VERSION_BASE + 1 + number / pages->keys;
-    put_hex(record + at->event, number);
-    memcpy(record + at->created, created, 10);
-    /* 16 of the 20 digits: more records than that cannot be served. */
-    put_digits(record + at->sequence_number + 21, 16, number + 1);
+    if (renewal->version != version) {
+        renewal->version = version;
+        renewal->version_effect = fake_crc_digits_effect(&pages->new_digits, version) ^
+                                  fake_crc_digits_effect(&pages->old_digits, version - 1);
+    }
+    put_digits(record + at->event + NUMBER_DIGITS, NUMBER_DIGITS, number);
+    memcpy(record + at->created, renewal->created, CREATED_DIGITS);
+    put_digits(record + at->sequence_number + 21, NUMBER_DIGITS, number + 1);
     if (at->new_version > 0) {
-        put_digits(record + at->new_version + 13, 13, version);
+        put_digits(record + at->new_version + VERSION_DIGITS, VERSION_DIGITS, version);
     }
     if (at->old_version > 0) {
-        put_digits(record + at->old_version + 13, 13, version - 1);
+        put_digits(record + at->old_version + VERSION_DIGITS, VERSION_DIGITS, version - 1);
     }
+    return pages->slot_crc[slot] ^ renewal->created_effect ^ renewal->version_effect ^
+           fake_crc_digits_effect(&pages->event_digits, number) ^
+           fake_crc_digits_effect(&pages->sequence_digits, number + 1);
 }
 
 static struct fake_page *page_new(struct fake_pages *pages) {
@@ -182,11 +235,18 @@ struct fake_page *fake_pages_take(struct fake_pages *pages, uint64_t first, uint
     }
     pages->under_way++;
 
-    char created[10];
-    put_digits(created + sizeof created, sizeof created, (uint64_t)(now_ms / 1000));
-    char *run = page->data + front + (first % FAKE_PAGE_RECORDS) * pages->stride;
+    uint64_t seconds = (uint64_t)(now_ms / 1000);
+    struct renewal renewal = {.created_effect =
+                                  fake_crc_digits_effect(&pages->created_digits, seconds)};
+    put_digits(renewal.created + CREATED_DIGITS, CREATED_DIGITS, seconds);
+    size_t slot = first % FAKE_PAGE_RECORDS;
+    char *run = page->data + front + slot * pages->stride;
+    uint32_t sum = (uint32_t)crc32(0, (const Bytef *)OPENING, sizeof OPENING - 1);
     for (uint64_t i = 0; i < records; i++) {
-        renew_record(pages, run + i * pages->stride, first + i, created);
+        uint32_t record =
+            renew_record(pages, run + i * pages->stride, slot + i, first + i, &renewal);
+        sum = i == 0 ? fake_crc_shift(&pages->by_first, sum) ^ record
+                     : fake_crc_shift(&pages->by_next, sum) ^ pages->comma_crc ^ record;
     }
     page->body = run - (sizeof OPENING - 1);
     memcpy(page->body, OPENING, sizeof OPENING - 1);
@@ -195,6 +255,8 @@ struct fake_page *fake_pages_take(struct fake_pages *pages, uint64_t first, uint
                                                STR_FMT(next_iterator))
                                     : snprintf(tail, TAIL, "]}");
     page->body_len = (size_t)(tail + len - page->body);
+    page->crc32 =
+        (uint32_t)crc32_combine(sum, crc32(0, (const Bytef *)tail, (uInt)len), (z_off_t)len);
     return page;
 }
 

@@ -1,6 +1,7 @@
 /*
  * fake_pages: GetRecords pages at memory speed. A page is rendered once; to serve it again only the digits that
- * must differ (sequence number, version, event id, time) are written anew in place. A page that is on its way
+ * must differ (sequence number, version, event id, time) are written anew in place, and its CRC-32 is put together
+ * from what each digit adds to it. A page that is on its way
  * to a socket is not touched: each one under way has a buffer of its own, and buffers are used again.
  */
 #ifndef FAKES_FAKE_PAGES_H
@@ -23,6 +24,7 @@ struct fake_page {
     char *data;
     char *body;
     size_t body_len;
+    uint32_t crc32;
 };
 
 /* count records of size bytes (0: no end), keys items in turn. The sequence number of record i is 10^20 + i + 1. */

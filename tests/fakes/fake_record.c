@@ -49,7 +49,7 @@ static void write_with(const struct fake_record_shape *shape, const struct fake_
     buf_add_text(out, "{\"eventID\":\"d2f0a4c1e6b80000");
     at->event = out->len - start;
     buf_add_format(out,
-                   "%016" PRIx64 "\",\"eventName\":\"%s\",\"eventVersion\":\"1.1\","
+                   "%016" PRIu64 "\",\"eventName\":\"%s\",\"eventVersion\":\"1.1\","
                    "\"eventSource\":\"aws:dynamodb\",\"awsRegion\":\"%s\",\"dynamodb\":{"
                    "\"ApproximateCreationDateTime\":",
                    spec->event, insert ? "INSERT" : "MODIFY", shape->region);

@@ -28,7 +28,7 @@ struct fake_record_spec {
 
 /* Where the varying members are, from the record's first byte; 0: not there. */
 struct fake_record_offsets {
-    size_t event; /* the last 16 hex digits of eventID */
+    size_t event; /* the last 16 digits of eventID */
     size_t created;
     size_t new_version; /* the digits of "n" */
     size_t old_version;

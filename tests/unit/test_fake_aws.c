@@ -29,6 +29,9 @@ static void handle(int64_t now_ms, const struct fake_aws_request *request) {
     struct str body = reply.page != NULL ? str_make(reply.page->body, reply.page->body_len)
                                          : buf_str(&reply.body);
     doc = yyjson_read(body.ptr, body.len, 0);
+    if (reply.page != NULL) {
+        assert_int_equal(reply.page->crc32, crc32(0, (const Bytef *)body.ptr, (uInt)body.len));
+    }
 }
 
 static void call_at(int64_t now_ms, const char *op, const char *body) {
@@ -439,6 +442,32 @@ static void memory_pages_are_one_stream_however_they_are_cut(void **state) {
     assert_string_equal(iterator, "");
 }
 
+static void memory_pages_follow_the_view(void **state) {
+    (void)state;
+    static const char *const views[] = {"NEW_IMAGE", "OLD_IMAGE", "KEYS_ONLY"};
+    for (size_t i = 0; i < 3; i++) {
+        char iterator[2100];
+        char body[2300];
+        char lines[512];
+        (void)snprintf(lines, sizeof lines,
+                       "stream " ARN "%zu view %s\nshard m\nmemory-pages m 0 %s 100", i, views[i],
+                       i == 2 ? "0" : "800");
+        script(lines);
+        (void)snprintf(body, sizeof body,
+                       "{\"StreamArn\":\"" ARN "%zu\",\"ShardId\":\"m\","
+                       "\"ShardIteratorType\":\"TRIM_HORIZON\"}",
+                       i);
+        call("GetShardIterator", body);
+        (void)snprintf(iterator, sizeof iterator, "%s", text("/ShardIterator"));
+        assert_int_equal(read_page(NOW, iterator, 250), 250);
+        assert_int_equal(read_page(NOW, iterator, 1000), 1000);
+        assert_string_equal(text("/Records/999/dynamodb/SequenceNumber"), "100000000000000001250");
+        assert_int_equal(member("/Records/999/dynamodb/NewImage") != NULL, i == 0);
+        assert_int_equal(member("/Records/999/dynamodb/OldImage") != NULL, i == 1);
+    }
+    assert_string_equal(text("/Records/999/dynamodb/Keys/id/S"), "m-000049");
+}
+
 static void memory_pages_under_way_are_not_touched(void **state) {
     (void)state;
     char iterator[2100];
@@ -671,6 +700,7 @@ int main(void) {
         TEST(iterators_expire),
         TEST(trimmed_records_are_gone),
         TEST(memory_pages_are_one_stream_however_they_are_cut),
+        TEST(memory_pages_follow_the_view),
         TEST(memory_pages_under_way_are_not_touched),
         TEST(faults_hit_whom_and_as_often_as_they_say),
         TEST(replies_can_be_spoiled),
