@@ -44,11 +44,15 @@ struct fake_stream *fake_streams_find(const struct fake_streams *streams, struct
 }
 
 bool fake_streams_add(struct fake_streams *streams, struct fake_stream *stream, struct err *err) {
+    if (fake_streams_find(streams, str_of(stream->arn)) != NULL) {
+        err_set(err, ERR_CONFIG, "stream '%s' exists", stream->arn);
+        fake_stream_free(stream);
+        return false;
+    }
     struct fake_stream **all =
         realloc(streams->streams, (streams->count + 1) * sizeof(struct fake_stream *));
-    if (all == NULL || fake_streams_find(streams, str_of(stream->arn)) != NULL) {
-        streams->streams = all != NULL ? all : streams->streams;
-        err_set(err, ERR_CONFIG, "stream '%s' exists", stream->arn);
+    if (all == NULL) {
+        err_set(err, ERR_NOMEM, "a stream");
         fake_stream_free(stream);
         return false;
     }

@@ -121,6 +121,7 @@ static void wrong_lines_are_named(void **state) {
         {"gzip maybe", "on or off"},
         {"use 'x", "not closed"},
         {"stream nonsense", "not a stream's ARN"},
+        {"stream " ARN, "exists"},
         {"record a-0001 {\"dynamodb\":{}}", "no SequenceNumber"},
         {"memory-pages a-0001 0 600 7", "must divide"},
     };
