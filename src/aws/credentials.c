@@ -244,7 +244,9 @@ static bool ask(struct credentials *credentials, struct lane *lane, uint64_t fet
         asked = aws_credentials_provider_get_credentials(provider, on_answer, question) == 0;
         if (!asked) {
             *ret_error = aws_last_error();
-            unref(credentials); /* ours is left */
+            pthread_mutex_lock(&credentials->lock);
+            credentials->references--; /* the thread's is left */
+            pthread_mutex_unlock(&credentials->lock);
         }
     }
     if (!asked) {

@@ -36,7 +36,7 @@ struct service_http {
     struct retry_quota quota;
     int64_t clock_offset_ms;      /* the server's clock minus ours, or 0 while they agree */
     struct aws_linked_list calls; /* oldest first; those whose callback is still to come */
-    struct aws_linked_list spare;
+    struct service_call *spare;
     size_t spare_count;
     struct lane_timer close_timer;
     lane_fn *closed; /* set by close */
@@ -47,6 +47,7 @@ struct service_http {
 
 struct service_call {
     struct aws_linked_list_node node;
+    struct service_call *next_spare;
     struct service_http *service;
     struct exchange exchange;
     service_done *done;
@@ -95,7 +96,8 @@ static void on_gone(struct exchange *exchange) {
         call_free(call);
         return;
     }
-    aws_linked_list_push_back(&service->spare, &call->node);
+    call->next_spare = service->spare;
+    service->spare = call;
     service->spare_count++;
 }
 
@@ -108,9 +110,6 @@ static void unlink_call(struct service_call *call) {
 }
 
 static void drop(struct service_call *call) {
-    if (call->done == NULL) {
-        return; /* cancelled inside its own callback */
-    }
     call->done = NULL;
     unlink_call(call);
     if (call->dropped != NULL) {
@@ -375,12 +374,13 @@ static void on_tls_failed(void *ctx) {
 /* ---- The interface. */
 
 static struct service_call *call_new(struct service_http *service) {
-    if (!aws_linked_list_empty(&service->spare)) {
+    struct service_call *call = service->spare;
+    if (call != NULL) {
+        service->spare = call->next_spare;
         service->spare_count--;
-        struct aws_linked_list_node *node = aws_linked_list_pop_front(&service->spare);
-        return AWS_CONTAINER_OF(node, struct service_call, node);
+        return call;
     }
-    struct service_call *call = calloc(1, sizeof *call);
+    call = calloc(1, sizeof *call);
     if (call != NULL) {
         buf_init(&call->body, BUF_MAX_REQUEST);
     }
@@ -422,7 +422,13 @@ static struct service_call *http_call(struct service *base, const struct service
     return call;
 }
 
-static const struct service_ops http_ops = {.call = http_call, .cancel = drop};
+static void http_cancel(struct service_call *call) {
+    if (call->done != NULL) { /* else this is inside its own callback */
+        drop(call);
+    }
+}
+
+static const struct service_ops http_ops = {.call = http_call, .cancel = http_cancel};
 
 /* ---- Opening and closing. */
 
@@ -487,7 +493,6 @@ struct service *service_http_new(struct lane *lane, const struct service_http_op
     service->attempt_timeout_ms = or_default(options->attempt_timeout_ms, DEFAULT_ATTEMPT_MS);
     service->quota = retry_quota_make();
     aws_linked_list_init(&service->calls);
-    aws_linked_list_init(&service->spare);
     lane_timer_init(&service->close_timer, lane, on_close_timer, service);
     if (service->region == NULL || service->signing_name == NULL || service->user_agent == NULL) {
         err_set(err, ERR_NOMEM, "no memory for an AWS service");
@@ -524,9 +529,8 @@ void service_http_close(struct service *base, lane_fn *done, void *ctx) {
         struct aws_linked_list_node *node = aws_linked_list_front(&service->calls);
         drop(AWS_CONTAINER_OF(node, struct service_call, node));
     }
-    while (!aws_linked_list_empty(&service->spare)) {
-        struct aws_linked_list_node *node = aws_linked_list_pop_front(&service->spare);
-        call_free(AWS_CONTAINER_OF(node, struct service_call, node));
+    while (service->spare != NULL) {
+        call_free(call_new(service));
     }
     /* A connection can take long to end, e.g. in the midst of a TLS handshake that fails. Nobody has to wait. */
     lane_timer_set_ms(&service->close_timer, CLOSE_MS);
