@@ -1,7 +1,7 @@
 /*
- * fake_aws: a scripted double of DynamoDB Streams, of the DynamoDB tables that leases need, and of CloudWatch's
- * PutMetricData. This is the engine: a request, its body and the time go in, a reply comes out; no socket, no
- * thread, no clock. fake_aws_server.h puts it behind HTTP.
+ * fake_aws: a scripted double of DynamoDB Streams, of the DynamoDB tables that leases need, and of
+ * CloudWatch's PutMetricData. This is the engine: a request, its body and the time go in, a reply
+ * comes out; no socket, no thread, no clock. fake_aws_server.h puts it behind HTTP.
  *
  * The scenario's commands are described in README.md.
  */

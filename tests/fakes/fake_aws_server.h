@@ -1,6 +1,7 @@
 /*
- * fake_aws_server: the AWS double behind HTTP on 127.0.0.1, with a thread of its own. One port serves all services
- * and the control interface (fake_http.h): POST /control, GET /control/counts, GET /control/metrics.
+ * fake_aws_server: the AWS double behind HTTP on 127.0.0.1, with a thread of its own. One port
+ * serves all services and the control interface (fake_http.h): POST /control, GET /control/counts,
+ * GET /control/metrics.
  */
 #ifndef FAKES_FAKE_AWS_SERVER_H
 #define FAKES_FAKE_AWS_SERVER_H
@@ -10,7 +11,7 @@
 
 struct fake_aws_server;
 
-/* Port 0 takes a free one. scenario may be NULL, else the path of a file. NULL and err on failure. */
+/* Port 0 takes a free one. scenario: the path of a file, or NULL. NULL and err on failure. */
 struct fake_aws_server *fake_aws_server_new(uint16_t port, const char *scenario, struct err *err);
 /* NULL is fine. */
 void fake_aws_server_free(struct fake_aws_server *server);

@@ -1,7 +1,8 @@
 /*
- * fake_broker: a scripted double of Pulsar brokers, as a producer meets them: connect, lookup, producers, messages
- * with receipts, and all that can go wrong. One thread; several ports are several brokers of one cluster. Every SEND
- * is checked, and what breaks the protocol is noted as a violation, which tests look for.
+ * fake_broker: a scripted double of Pulsar brokers, as a producer meets them: connect, lookup,
+ * producers, messages with receipts, and all that can go wrong. One thread; several ports are
+ * several brokers of one cluster. Every SEND is checked, and what breaks the protocol is noted as a
+ * violation, which tests look for.
  *
  * The scenario's commands are described in README.md.
  */

@@ -56,7 +56,8 @@ static void send_later(struct fake_broker_conn *conn, const struct buf *frame, u
     *place = later;
 }
 
-/* Sends the frame in delay_ms. Receipts keep their order, whatever happens to their delay meanwhile. */
+/* Sends the frame in delay_ms. Receipts keep their order, whatever happens to their delay
+ * meanwhile. */
 static void send_frame(struct fake_broker_conn *conn, const struct buf *frame, bool receipt,
                        uint64_t delay_ms) {
     if (delay_ms == 0 && (!receipt || conn->later == NULL)) {
@@ -286,7 +287,8 @@ void fake_broker_drop_producer(struct fake_broker_conn *conn,
     free(producer);
 }
 
-/* Whether another live producer has that name on that topic. A later epoch of the same one takes its place. */
+/* Whether another live producer has that name on that topic. A later epoch of the same one takes
+ * its place. */
 static bool name_is_taken(struct fake_broker_conn *asking, const Pulsar__CommandProducer *request) {
     for (struct fake_broker_conn *conn = asking->broker->conns; conn != NULL; conn = conn->next) {
         for (struct fake_broker_producer *producer = conn->producers; producer != NULL;
@@ -446,7 +448,8 @@ static void on_send(struct fake_broker_conn *conn, const Pulsar__CommandSend *se
     struct fake_broker_counts *counts = &broker->counts;
     struct fake_broker_producer *producer = find_producer(conn, send->producer_id);
     if (producer == NULL) {
-        /* Can also be innocent: a SEND that crossed our CLOSE_PRODUCER. A broker closes the connection too. */
+        /* Can also be innocent: a SEND that crossed our CLOSE_PRODUCER. A broker closes the
+         * connection too. */
         fake_conn_abort(conn->conn);
         return;
     }

@@ -1,4 +1,4 @@
-/* fake_broker --port P --control P --scenario FILE: the broker double as a program. See README.md. */
+/* fake_broker --port P --control P --scenario FILE: the broker double as a program (README.md). */
 #include "fakes/fake_broker.h"
 #include "fakes/fake_program.h"
 

@@ -1,6 +1,6 @@
 /*
- * fake_broker_state: what fake_broker.c and its scenario commands (fake_broker_script.c) share. Nobody else includes it.
- * Everything is guarded by the server's lock.
+ * fake_broker_state: what fake_broker.c and its scenario commands (fake_broker_script.c) share.
+ * Nobody else includes it. Everything is guarded by the server's lock.
  */
 #ifndef FAKES_FAKE_BROKER_STATE_H
 #define FAKES_FAKE_BROKER_STATE_H
@@ -48,7 +48,8 @@ struct fake_broker_conn {
     uint64_t receipt_due_ms;         /* of the last receipt: none may overtake another */
 };
 
-/* What the scenario says about a topic; by its name with "-partition-N" for `owner`, without for `partitions`. */
+/* What the scenario says about a topic; by its name with "-partition-N" for `owner`, without for
+ * `partitions`. */
 struct fake_broker_topic {
     char name[512];
     bool has_partitions;

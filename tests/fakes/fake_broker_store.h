@@ -1,6 +1,6 @@
 /*
- * fake_broker_store: the messages that the broker double has stored, in the order of storing, and what it knows of
- * each topic's producers for deduplication. Pure.
+ * fake_broker_store: the messages that the broker double has stored, in the order of storing, and
+ * what it knows of each topic's producers for deduplication. Pure.
  */
 #ifndef FAKES_FAKE_BROKER_STORE_H
 #define FAKES_FAKE_BROKER_STORE_H

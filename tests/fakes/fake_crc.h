@@ -1,6 +1,7 @@
 /*
- * fake_crc: CRC-32 of long texts that differ only in some bytes, without reading all of them again. CRC-32 is linear: what
- * a changed byte adds depends only on the change and on how many bytes follow. Pure.
+ * fake_crc: CRC-32 of long texts that differ only in some bytes, without reading all of them again.
+ * CRC-32 is linear: what a changed byte adds depends only on the change and on how many bytes
+ * follow. Pure.
  */
 #ifndef FAKES_FAKE_CRC_H
 #define FAKES_FAKE_CRC_H

@@ -245,7 +245,8 @@ static bool parse_single(struct parser *parser, bool *ret_holds) {
     return take_operand(parser, &b) && compare(parser, a, operator, b, ret_holds);
 }
 
-/* Every part is evaluated, also where the result is known: it must be valid, and its names are used. */
+/* Every part is evaluated, also where the result is known: it must be valid, and its names are
+ * used. */
 static bool parse_and(struct parser *parser, bool *ret_holds) {
     if (!parse_single(parser, ret_holds)) {
         return false;

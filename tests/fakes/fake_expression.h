@@ -1,8 +1,9 @@
 /*
  * fake_expression: DynamoDB's condition and update expressions, as far as a lease table needs them:
- * conditions with attribute_exists, attribute_not_exists, = <> < <= > >=, NOT, AND, OR, parentheses;
- * updates with SET (a value, an attribute, their sum or difference, if_not_exists), REMOVE, and ADD of numbers.
- * Attributes are top-level ones, written as they are or as #names; numbers are 64-bit integers. Pure.
+ * conditions with attribute_exists, attribute_not_exists, = <> < <= > >=, NOT, AND, OR,
+ * parentheses; updates with SET (a value, an attribute, their sum or difference, if_not_exists),
+ * REMOVE, and ADD of numbers. Attributes are top-level ones, written as they are or as #names;
+ * numbers are 64-bit integers. Pure.
  *
  * As strict as the service: an unknown name or value, and one that no expression uses, is an error.
  */
@@ -23,7 +24,7 @@ struct fake_expression {
     uint64_t values_used;
 };
 
-/* All return false with ERR_AWS_INVALID and the service's kind of message for a wrong expression. */
+/* All return false with ERR_AWS_INVALID and the service's kind of message if it is wrong. */
 
 /* names and values may be NULL. Copies them into doc. */
 bool fake_expression_init(struct fake_expression *expression, yyjson_mut_doc *doc,
@@ -31,8 +32,8 @@ bool fake_expression_init(struct fake_expression *expression, yyjson_mut_doc *do
 /* item is NULL when there is none. */
 bool fake_expression_check(struct fake_expression *expression, struct str condition,
                            yyjson_mut_val *item, bool *ret_holds, struct err *err);
-/* Changes item, which belongs to doc. key is the attribute that must not change. On failure item may be half
- * changed: give it a copy. */
+/* Changes item, which belongs to doc. key is the attribute that must not change. On failure item
+ * may be half changed: give it a copy. */
 bool fake_expression_update(struct fake_expression *expression, struct str update, const char *key,
                             yyjson_mut_val *item, struct err *err);
 /* When all expressions have been evaluated: whether every name and value was used. */

@@ -1,6 +1,6 @@
 /*
- * fake_fault: what shall go wrong, how often, and where. A double asks for each kind of fault at the point where
- * it can happen; a fault that matches is used up. Pure.
+ * fake_fault: what shall go wrong, how often, and where. A double asks for each kind of fault at
+ * the point where it can happen; a fault that matches is used up. Pure.
  */
 #ifndef FAKES_FAKE_FAULT_H
 #define FAKES_FAKE_FAULT_H
@@ -29,8 +29,8 @@ struct fake_faults {
  * Valid until the next change of the list. */
 const struct fake_fault *fake_faults_take(struct fake_faults *faults, int kind, struct str op,
                                           struct str subject);
-/* Reads "OP COUNT|always" from words 1 and 2 and the options "on SUBJECT" and "after CALLS" from word `first` on
- * into *ret_fault. */
+/* Reads "OP COUNT|always" from words 1 and 2 and the options "on SUBJECT" and "after CALLS" from
+ * word `first` on into *ret_fault. */
 bool fake_fault_read(const struct fake_line *line, size_t first, int kind,
                      struct fake_fault *ret_fault, struct err *err);
 /* Copies. */

@@ -1,6 +1,7 @@
 /*
- * fake_frame: Pulsar's frames as the broker double reads and writes them, written apart from src/pulsar so that an
- * error there is not repeated here. A SEND is taken apart completely: checksum, metadata, compression, batch. Pure.
+ * fake_frame: Pulsar's frames as the broker double reads and writes them, written apart from
+ * src/pulsar so that an error there is not repeated here. A SEND is taken apart completely:
+ * checksum, metadata, compression, batch. Pure.
  */
 #ifndef FAKES_FAKE_FRAME_H
 #define FAKES_FAKE_FRAME_H
@@ -22,7 +23,8 @@ struct fake_frame {
 
 enum fake_frame_result { FAKE_FRAME_MORE, FAKE_FRAME_OK, FAKE_FRAME_BAD };
 
-/* The frame at the start of input. BAD: its sizes contradict each other, or it is larger than max_size. */
+/* The frame at the start of input. BAD: its sizes contradict each other, or it is larger than
+ * max_size. */
 enum fake_frame_result fake_frame_parse(struct str input, size_t max_size,
                                         struct fake_frame *ret_frame);
 /* Appends a simple frame. */
@@ -45,8 +47,8 @@ struct fake_decoded {
 typedef bool fake_decoded_fn(void *ctx, const Pulsar__MessageMetadata *metadata,
                              const struct fake_decoded *message, struct err *err);
 
-/* Checks the payload of a SEND against its command and calls `each` for every message in order. False with
- * ERR_PULSAR_PROTOCOL and what is wrong. `each` may be NULL. */
+/* Checks the payload of a SEND against its command and calls `each` for every message in order.
+ * False with ERR_PULSAR_PROTOCOL and what is wrong. `each` may be NULL. */
 bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
                        const char *producer_name, size_t max_message_size, fake_decoded_fn *each,
                        void *ctx, struct err *err);

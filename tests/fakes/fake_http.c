@@ -2,7 +2,8 @@
 
 #include <time.h>
 
-/* The text up to `end` at the start of *rest, which moves behind it; {NULL, 0} when there is no end. */
+/* The text up to `end` at the start of *rest, which moves behind it; {NULL, 0} when there is no
+ * end. */
 static struct str cut(struct str *rest, const char *end) {
     const char *found = rest->len > 0 ? memmem(rest->ptr, rest->len, end, strlen(end)) : NULL;
     if (found == NULL) {

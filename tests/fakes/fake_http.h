@@ -1,8 +1,9 @@
 /*
- * fake_http: as much HTTP/1.1 as the doubles need: requests with Content-Length on connections that stay open, and
- * plain responses. Also the control interface that all doubles share:
- *   POST /control         scenario lines in the body; 200 "ok", or 400 with what is wrong
- *   GET  /control/NAME    what the double tells about itself, as JSON
+ * fake_http: as much HTTP/1.1 as the doubles need: requests with Content-Length on connections that
+ * stay open, and plain responses. Also the control interface that all doubles share:
+ *
+ *     POST /control        scenario lines in the body; 200 "ok", or 400 with what is wrong
+ *     GET  /control/NAME   what the double tells about itself, as JSON
  */
 #ifndef FAKES_FAKE_HTTP_H
 #define FAKES_FAKE_HTTP_H

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-/* Any run of 1,000 records must lie in one piece wherever a reader starts, so there are twice as many slots. */
+/* Any run of 1,000 records must lie in one piece wherever a reader starts, so there are twice as
+ * many slots. */
 enum { SLOTS = 2 * FAKE_PAGE_RECORDS, TAIL = FAKE_PAGE_MAX_NEXT + 64 };
 
 static const uint64_t VERSION_BASE = 1000000000000; /* keeps the versions at 13 digits */
@@ -35,12 +36,13 @@ struct fake_pages {
     struct fake_crc_digits old_digits;
 };
 
-/* Digits that are renewed. 16 of the sequence number's 21: more records than that cannot be served. */
+/* Digits that are renewed. 16 of the sequence number's 21 are more than can ever be served. */
 enum { NUMBER_DIGITS = 16, CREATED_DIGITS = 10, VERSION_DIGITS = 13 };
 
 static const size_t front = FAKE_PAGE_HEADROOM + sizeof OPENING - 1;
 
-/* Every record of the template differs from the others in its key only, so the digits' effects are the same in all. */
+/* Every record of the template differs from the others in its key only, so the digits' effects are
+ * the same in all. */
 static void init_sums(struct fake_pages *pages) {
     const struct fake_record_offsets *at = &pages->at;
     const char *record = pages->template + front;
@@ -162,7 +164,8 @@ uint64_t fake_pages_find(const struct fake_pages *pages, struct str sequence_num
     return number < pages->end ? number : pages->end;
 }
 
-/* Writes the last `digits` decimal digits of value, which end at `end`; two at a time, since this is most of the work. */
+/* Writes the last `digits` decimal digits of value, which end at `end`; two at a time, since this
+ * is most of the work. */
 static void put_digits(char *end, unsigned digits, uint64_t value) {
     char *p = end;
     for (; digits > 1; digits -= 2) {
@@ -184,7 +187,8 @@ struct renewal {
     uint32_t version_effect;
 };
 
-/* Writes record `number` over the one in place, which is the template's slot `slot`; returns its sum. */
+/* Writes record `number` over the one in place, which is the template's slot `slot`; returns its
+ * sum. */
 static uint32_t renew_record(const struct fake_pages *pages, char *record, size_t slot,
                              uint64_t number, struct renewal *renewal) {
     const struct fake_record_offsets *at = &pages->at;

@@ -1,7 +1,7 @@
 /*
- * fake_record: stream records made to measure: one change of one item as the JSON that GetRecords carries, of
- * exactly the wanted number of bytes. Every varying member has a fixed place, so that a record can be renewed
- * in place at memory speed. Pure.
+ * fake_record: stream records made to measure: one change of one item as the JSON that GetRecords
+ * carries, of exactly the wanted number of bytes. Every varying member has a fixed place, so that a
+ * record can be renewed in place at memory speed. Pure.
  */
 #ifndef FAKES_FAKE_RECORD_H
 #define FAKES_FAKE_RECORD_H

@@ -1,6 +1,6 @@
 /*
- * fake_reply: what the AWS double answers to one call: status, body, and what shall go wrong on its way. Owned by
- * whoever carries it: the HTTP front, a test, a simulation.
+ * fake_reply: what the AWS double answers to one call: status, body, and what shall go wrong on its
+ * way. Owned by whoever carries it: the HTTP front, a test, a simulation.
  */
 #ifndef FAKES_FAKE_REPLY_H
 #define FAKES_FAKE_REPLY_H
@@ -44,7 +44,8 @@ void fake_reply_not_found(struct fake_reply *reply, const char *format, ...)
 /* Appends a JSON value to the body. */
 void fake_reply_add_json(struct fake_reply *reply, const yyjson_mut_val *value);
 
-/* One operation of a service: reads the request's JSON object, writes a reply whose status is 200 so far. */
+/* One operation of a service: reads the request's JSON object, writes a reply whose status is 200
+ * so far. */
 typedef void fake_operation(void *of, yyjson_val *in, int64_t now_ms, struct fake_reply *reply);
 
 /* A string member; {NULL, 0} when it is absent or of another type. */

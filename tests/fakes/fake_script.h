@@ -1,6 +1,7 @@
 /*
- * fake_script: the text that steers a test double: one command per line, `#` starts a comment. The same lines
- * come from a scenario file, from C and over HTTP. A double brings a table of its commands. Pure.
+ * fake_script: the text that steers a test double: one command per line, `#` starts a comment. The
+ * same lines come from a scenario file, from C and over HTTP. A double brings a table of its
+ * commands. Pure.
  *
  * Words are separated by blanks. 'raw text' and "text with \" and \\" are one word.
  */
@@ -54,8 +55,8 @@ bool fake_line_bool(const struct fake_line *line, size_t index, bool *ret_value,
 bool fake_line_text(const struct fake_line *line, size_t index, char *to, size_t capacity,
                     struct err *err);
 
-/* Options are pairs of name and value from word `first` on. False when a name is not one of the blank-separated
- * names, or a value is missing. */
+/* Options are pairs of name and value from word `first` on. False when a name is not one of the
+ * blank-separated names, or a value is missing. */
 bool fake_line_options(const struct fake_line *line, size_t first, const char *names,
                        struct err *err);
 /* The value of an option; {NULL, 0} when it is not given. */

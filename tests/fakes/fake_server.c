@@ -193,18 +193,22 @@ bool fake_server_after(struct fake_server *server, uint64_t delay_ms, fake_timer
 }
 
 static void run_timers(struct fake_server *server) {
-    /* Only those due at the start, so that a timer of 0 ms that sets itself anew does not hold up the sockets. */
+    /* Those due now are taken off first: one that sets itself anew must not hold up the sockets. */
     uint64_t now = fake_server_now_ms();
-    while (server->timers != NULL && server->timers->due_ms <= now) {
-        struct timer *timer = server->timers;
-        server->timers = timer->next;
+    struct timer *due = server->timers;
+    struct timer **end = &due;
+    while (*end != NULL && (*end)->due_ms <= now) {
+        end = &(*end)->next;
+    }
+    server->timers = *end;
+    *end = NULL;
+    while (due != NULL) {
+        struct timer *timer = due;
+        due = timer->next;
         if (timer->conn == NULL || !timer->conn->dead) {
             timer->fn(timer->ctx, timer->conn);
         }
         free(timer);
-        if (now < fake_server_now_ms()) {
-            break;
-        }
     }
 }
 
@@ -221,10 +225,6 @@ static void drop_timers_of(struct fake_server *server, const struct fake_conn *c
 }
 
 /* ---- connections ---- */
-
-struct fake_server *fake_conn_server(struct fake_conn *conn) {
-    return conn->server;
-}
 
 void *fake_conn_state(struct fake_conn *conn) {
     return conn->state;
@@ -447,7 +447,8 @@ static void write_some(struct fake_conn *conn, uint64_t now) {
     }
 }
 
-/* Writes what can be written, tells epoll what to wait for, frees the dead. Returns when something is due. */
+/* Writes what can be written, tells epoll what to wait for, frees the dead. Returns when something
+ * is due. */
 static uint64_t settle(struct fake_server *server) {
     uint64_t now = fake_server_now_ms();
     uint64_t due = UINT64_MAX;

@@ -1,6 +1,7 @@
 /*
- * fake_stream: DynamoDB streams as they are stored: shards with their lineage, records, trim horizons, and
- * iterators that say where a reader stands. Knows nothing of requests and sockets. Pure.
+ * fake_stream: DynamoDB streams as they are stored: shards with their lineage, records, trim
+ * horizons, and iterators that say where a reader stands. Knows nothing of requests and sockets.
+ * Pure.
  */
 #ifndef FAKES_FAKE_STREAM_H
 #define FAKES_FAKE_STREAM_H
@@ -62,7 +63,8 @@ void fake_stream_free(struct fake_stream *stream);
 
 /* NULL when it is not there or has vanished. */
 struct fake_shard *fake_stream_shard(const struct fake_stream *stream, struct str id);
-/* An open shard. parent may be empty and need not exist. NULL and err when the id is taken or too long. */
+/* An open shard. parent may be empty and need not exist. NULL and err when the id is taken or too
+ * long. */
 struct fake_shard *fake_stream_add_shard(struct fake_stream *stream, struct str id,
                                          struct str parent, struct err *err);
 /* Gives it its ending number. Closing twice changes nothing. */

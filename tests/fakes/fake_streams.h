@@ -1,6 +1,7 @@
 /*
- * fake_streams: the DynamoDB Streams operations over the streams of one double. An iterator holds where its reader
- * stands, veiled so that nobody is tempted to read it; the double remembers none. Pure.
+ * fake_streams: the DynamoDB Streams operations over the streams of one double. An iterator holds
+ * where its reader stands, veiled so that nobody is tempted to read it; the double remembers none.
+ * Pure.
  */
 #ifndef FAKES_FAKE_STREAMS_H
 #define FAKES_FAKE_STREAMS_H

@@ -1,6 +1,7 @@
 /*
- * fake_table: DynamoDB tables with one HASH key of type S, as a lease table is, and their operations. Strict
- * where the service is: attribute values, keys and expressions are checked. Pure.
+ * fake_table: DynamoDB tables with one HASH key of type S, as a lease table is, and their
+ * operations. Strict where the service is: attribute values, keys and expressions are checked.
+ * Pure.
  */
 #ifndef FAKES_FAKE_TABLE_H
 #define FAKES_FAKE_TABLE_H

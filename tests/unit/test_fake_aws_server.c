@@ -66,7 +66,8 @@ static const char *header(const struct response *response, const char *name) {
     return found == NULL ? NULL : found + strlen(name);
 }
 
-/* Takes a whole response from the input, or what there is at the connection's end. False: not even a head. */
+/* Takes a whole response from the input, or what there is at the connection's end. False: not even
+ * a head. */
 static bool read_response(int fd, struct response *ret_response) {
     const char *end;
     while ((end = memmem(input, input_len, "\r\n\r\n", 4)) == NULL) {
