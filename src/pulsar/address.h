@@ -18,8 +18,8 @@ struct address {
     uint16_t port;
 };
 
-/* "pulsar://host[:port][,host[:port]...]", with or without a slash at the end. Fills at most max addresses.
- * False and err (CONFIG) for anything else; pulsar+ssl gets its own sentence. */
+/* "pulsar://host[:port][,host[:port]...]", with or without a slash at the end. Fills at most max
+ * addresses. False and err (CONFIG) for anything else; pulsar+ssl gets its own sentence. */
 bool address_parse_url(struct str url, struct address *addresses, size_t max, size_t *ret_count,
                        struct err *err);
 

@@ -1,6 +1,6 @@
 /*
- * auth: who we are to the broker: nobody, or the bearer of a token. The token's text is a secret: it is handed out
- * in a buffer that auth_wipe erases, and never logged.
+ * auth: who we are to the broker: nobody, or the bearer of a token. The token's text is a secret:
+ * it is handed out in a buffer that auth_wipe erases, and never logged.
  */
 #ifndef PULSAR_AUTH_H
 #define PULSAR_AUTH_H
@@ -30,7 +30,8 @@ void auth_done(struct auth *auth);
 
 /* As the protocol names it. Static storage. */
 const char *auth_method(const struct auth *auth);
-/* The bytes to show now, added to buf: a file or variable is read anew. False and err (PULSAR_AUTH). */
+/* The bytes to show now, added to buf: a file or variable is read anew. False and err
+ * (PULSAR_AUTH). */
 bool auth_data(const struct auth *auth, struct buf *data, struct err *err);
 /* Erases and frees a buffer that held auth_data. */
 void auth_wipe(struct buf *data);

@@ -211,7 +211,7 @@ static enum batch_add make_room(struct batch *batch, size_t needed, size_t budge
     return BATCH_ADDED;
 }
 
-/* Where the payload starts in a batch that opens with this message: the longest header fits before it. */
+/* Where the payload starts in a batch that opens with this message, behind the longest header. */
 static size_t room_before(const struct sizes *sizes) {
     return HEADER_FRAME_MAX + sizes->header;
 }
@@ -249,7 +249,8 @@ static char *put_single(char *to, const struct pulsar_message *message, const st
     return to;
 }
 
-/* What the first message adds to the entry's metadata, behind everything else (protobuf allows any order). */
+/* What the first message adds to the entry's metadata, behind everything else (protobuf allows any
+ * order). */
 static char *put_tail(char *to, const struct pulsar_message *message, bool raw) {
     if (raw) {
         to = put_properties(to, ENTRY_PROPERTIES, message);
@@ -333,8 +334,9 @@ bool batch_is_full(const struct batch *batch, const struct batch_limits *limits)
            batch->end - batch->start >= limits->max_bytes;
 }
 
-/* Moves everything to a batch with the compressed payload; the old one goes back to the pool, unless it is kept
- * because compression did not help. Returns the payload's size before compression, or 0 when it is sent as it is. */
+/* Moves everything to a batch with the compressed payload; the old one goes back to the pool,
+ * unless it is kept because compression did not help. Returns the payload's size before
+ * compression, or 0 when it is sent as it is. */
 static size_t compress_payload(struct batch **batch, struct compressor *compressor) {
     struct batch *plain = *batch;
     struct str payload = str_make(plain->memory + plain->start, plain->end - plain->start);
@@ -417,8 +419,8 @@ void batch_seal(struct batch **batch_in_out, struct compressor *compressor,
     struct batch *batch = *batch_in_out;
     char *end = batch->memory + batch->end;
 
-    /* From the payload to the left. The metadata's first part goes to the room's beginning first, as its size is
-     * known only then; so does the command. Both are some fifty bytes. */
+    /* From the payload to the left. The metadata's first part goes to the room's beginning first,
+     * as its size is known only then; so does the command. Both are some fifty bytes. */
     char *metadata = batch->memory + HEADER_FRAME_MAX;
     size_t head_len =
         (size_t)(put_metadata(metadata, batch, header, compressor, uncompressed) - metadata);

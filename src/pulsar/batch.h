@@ -1,7 +1,7 @@
 /*
- * batch: the messages of one entry, in the memory in which they are sent. Messages are copied behind a room left free
- * for the frame's header; sealing writes the header right-aligned into that room, so a frame is one piece of memory
- * and no byte is copied twice:
+ * batch: the messages of one entry, in the memory in which they are sent. Messages are copied
+ * behind a room left free for the frame's header; sealing writes the header right-aligned into that
+ * room, so a frame is one piece of memory and no byte is copied twice:
  *
  *     | unused | totalSize commandSize command 0e01 crc32c metadataSize metadata | payload |
  *              ^ frame.data                                                      ^ start   ^ end
@@ -38,8 +38,8 @@ struct batch {
     uint64_t first_sequence_id; /* message i has first + i */
     uint64_t opened_ns;         /* for the owner */
     bool sent;                  /* for the owner */
-    /* The end of the entry's metadata, already in its place before the payload: what comes from the first message
-     * (its keys; of a raw batch all that describes it). */
+    /* The end of the entry's metadata, already in its place before the payload: what comes from the
+     * first message (its keys; of a raw batch all that describes it). */
     size_t tail_len;
 };
 
@@ -51,11 +51,11 @@ void batch_pool_done(struct batch_pool *pool);
 /* What is the same for all messages of a producer. */
 struct batch_limits {
     uint32_t max_messages;
-    size_t max_bytes; /* of a batch before compression; one message alone may be more */
-    size_t
-        max_message_size; /* the broker's: metadata and payload of an entry, before compression too */
-    size_t name_len;      /* of the producer's name */
-    bool raw;             /* batching is off */
+    size_t max_bytes;        /* of a batch before compression; one message alone may be more */
+    size_t max_message_size; /* the broker's: metadata and payload of an entry, before compression
+                                too */
+    size_t name_len;         /* of the producer's name */
+    bool raw;                /* batching is off */
 };
 
 /* An empty one with one reference, its caller's. NULL when out of memory. */
@@ -73,8 +73,8 @@ enum batch_add {
     BATCH_NO_MEMORY,
 };
 
-/* Copies the message in. The first one sets the batch's sequence id; later ones must follow by one. A raw
- * batch takes one message only. budget: bytes by which its memory may grow. */
+/* Copies the message in. The first one sets the batch's sequence id; later ones must follow by one.
+ * A raw batch takes one message only. budget: bytes by which its memory may grow. */
 enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
                          const struct pulsar_message *message, uint64_t sequence_id, uint64_t token,
                          size_t budget, struct err *err);
@@ -86,8 +86,8 @@ struct batch_header {
     uint64_t publish_time_ms;
 };
 
-/* Writes the header; the frame's bytes never change after that. Compresses when it helps: then *batch is another
- * batch of the pool. Without memory for that it stays uncompressed. */
+/* Writes the header; the frame's bytes never change after that. Compresses when it helps: then
+ * *batch is another batch of the pool. Without memory for that it stays uncompressed. */
 void batch_seal(struct batch **batch, struct compressor *compressor,
                 const struct batch_header *header);
 

@@ -24,8 +24,9 @@ struct channel {
     char why[256];
 };
 
-/* A message of the CRT around bytes that are somebody else's: the socket handler reads them in place, then "frees" the
- * message through its allocator, which is the last time that it is touched. */
+/* A message of the CRT around bytes that are somebody else's: the socket handler reads them in
+ * place, then "frees" the message through its allocator, which is the last time that it is touched.
+ */
 struct write {
     struct aws_io_message message;
     struct channel *channel;
@@ -36,8 +37,9 @@ struct write {
 /* The first reason is the cause, later ones its consequences. */
 static void set_why(struct channel *channel, const char *what, int error_code) {
     if (channel->why[0] == '\0') {
-        (void)snprintf(channel->why, sizeof channel->why, "%s%s", what,
-                       error_code != AWS_ERROR_SUCCESS ? aws_error_str(error_code) : "");
+        const char *text = error_code != AWS_ERROR_SUCCESS ? aws_error_str(error_code) : "";
+        int len = (int)strcspn(text, "."); /* the CRT ends its sentences, we go on */
+        (void)snprintf(channel->why, sizeof channel->why, "%s%.*s", what, len, text);
     }
 }
 

@@ -27,8 +27,8 @@ struct query {
     char *topic;
     pulsar_partitions_got *done;
     void *ctx;
-    struct err
-        err; /* of a name that cannot be asked for, or of a client that closes: told from the timer */
+    struct err err; /* of a name that cannot be asked for, or of a client that closes: told from the
+                       timer */
     struct lane_timer refuse_timer;
 };
 
@@ -219,7 +219,8 @@ static uint32_t or_default(uint32_t value, uint32_t default_value) {
     return value != 0 ? value : default_value;
 }
 
-/* Finds out what the processor can do. Without it the first frame would, which is a race between lanes. */
+/* Finds out what the processor can do. Without it the first
+ * frame would, which is a race between lanes. */
 static void init_checksums(void) {
     aws_checksums_library_init(aws_default_allocator());
 }

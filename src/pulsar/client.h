@@ -1,6 +1,6 @@
 /*
- * client: what the producers of one lane share: the service's addresses, the connections, ids, and memory.
- * The inner side of struct pulsar_client; the outer one is producer.h.
+ * client: what the producers of one lane share: the service's addresses, the connections, ids, and
+ * memory. The inner side of struct pulsar_client; the outer one is producer.h.
  */
 #ifndef PULSAR_CLIENT_H
 #define PULSAR_CLIENT_H
@@ -24,7 +24,8 @@ const struct address *client_service(const struct pulsar_client *client);
 /* It could not be used: the next one is tried from now on. */
 void client_service_failed(struct pulsar_client *client, const struct address *service);
 
-/* The one connection to logical by way of physical, a new one if there is none. NULL when out of memory. */
+/* The one connection to logical by way of physical, a new one
+ * if there is none. NULL when out of memory. */
 struct connection *client_connection(struct pulsar_client *client, const struct address *logical,
                                      const struct address *physical);
 

@@ -2,15 +2,14 @@
 
 #include "base/log.h"
 #include "pulsar/channel.h"
+#include "pulsar/command.h"
 #include "pulsar/server_error.h"
-#include "pulsar/wire.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    PROTOCOL_VERSION = 20,
     USER_BUCKETS = 64, /* a power of two */
     IDLE_TICKS = 2,    /* keep-alive intervals without a user until it is closed */
 };
@@ -142,34 +141,18 @@ void connection_send(struct connection *connection, struct outgoing *frame) {
     }
 }
 
-struct text {
-    struct outgoing frame;
-    char bytes[];
-};
-
-static void free_text(struct outgoing *frame) {
-    explicit_bzero(frame->data, frame->len); /* it may have carried a token */
-    free(frame);                             /* the first member of struct text */
-}
-
-static void send_text(struct connection *connection, const Pulsar__BaseCommand *command) {
-    size_t len = pulsar__base_command__get_packed_size(command);
-    struct text *text = malloc(sizeof *text + 8 + len);
-    if (text == NULL) {
+/* Takes the frame over. */
+static void send_command(struct connection *connection, struct outgoing *frame) {
+    if (frame == NULL) {
         fail(connection, ERR_NOMEM, "no memory for a command");
         return;
     }
-    text->frame =
-        (struct outgoing){.data = text->bytes, .len = 8 + len, .refs = 1, .release = free_text};
-    char *at = wire_put_be32(text->bytes, (uint32_t)(4 + len));
-    at = wire_put_be32(at, (uint32_t)len);
-    (void)pulsar__base_command__pack(command, (uint8_t *)at);
-    connection_send(connection, &text->frame);
-    outgoing_unref(&text->frame);
+    connection_send(connection, frame);
+    outgoing_unref(frame);
 }
 
 void connection_tell(struct connection *connection, const Pulsar__BaseCommand *command) {
-    send_text(connection, command);
+    send_command(connection, command_pack(command));
 }
 
 /* ---- Requests. */
@@ -200,7 +183,7 @@ void connection_ask(struct connection *connection, struct connection_request *re
     aws_linked_list_push_back(&connection->requests, &request->node);
     if (connection->state == CONNECTION_READY) {
         arm_deadline(connection);
-        send_text(connection, command);
+        send_command(connection, command_pack(command));
     }
 }
 
@@ -341,8 +324,8 @@ static void keep_alive(void *ctx) {
         fail(connection, ERR_CANCELLED, "unused");
         return;
     }
-    /* A broker that throttles reads slowly and answers late, but it reads. An empty queue says nothing: the kernel
-     * takes a PING also for a broker that is gone. */
+    /* A broker that throttles reads slowly and answers late, but it reads. An empty queue says
+     * nothing: the kernel takes a PING also for a broker that is gone. */
     bool reads = connection->wrote && channel_writing(connection->channel) > 0;
     connection->wrote = false;
     if (connection->heard || reads) {
@@ -356,11 +339,7 @@ static void keep_alive(void *ctx) {
         return;
     } else {
         connection->pinged = true;
-        Pulsar__CommandPing ping = PULSAR__COMMAND_PING__INIT;
-        Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
-        command.type = PULSAR__BASE_COMMAND__TYPE__PING;
-        command.ping = &ping;
-        send_text(connection, &command);
+        send_command(connection, command_ping());
     }
     if (connection->state == CONNECTION_READY) {
         lane_timer_set_ms(&connection->keep_alive_timer, connection->config->keep_alive_ms);
@@ -369,41 +348,25 @@ static void keep_alive(void *ctx) {
 
 /* ---- Commands from the broker. */
 
-static bool read_auth(struct connection *connection, struct buf *data) {
+/* Shows who we are, with what file or variable say now: in CONNECT or, when the broker asks for it
+ * anew, in AUTH_RESPONSE. */
+static void send_identity(struct connection *connection, bool connect) {
     struct err err = ERR_NONE;
-    buf_init(data, AUTH_TOKEN_MAX);
-    if (auth_data(&connection->config->auth, data, &err)) {
-        return true;
-    }
-    auth_wipe(data);
-    connection_close(connection, &err);
-    return false;
-}
-
-static void send_connect(struct connection *connection) {
     struct buf data;
-    if (!read_auth(connection, &data)) {
-        return;
+    buf_init(&data, AUTH_TOKEN_MAX);
+    if (!auth_data(&connection->config->auth, &data, &err)) {
+        connection_close(connection, &err);
+    } else {
+        struct command_identity identity = {
+            .client_version = connection->config->client_version,
+            .auth_method = auth_method(&connection->config->auth),
+            .auth_data = buf_str(&data),
+        };
+        struct address_text broker = name_of(connection);
+        bool proxied = !address_equal(&connection->logical, &connection->physical);
+        send_command(connection, connect ? command_connect(&identity, proxied ? broker.text : NULL)
+                                         : command_auth_response(&identity));
     }
-    Pulsar__FeatureFlags flags = PULSAR__FEATURE_FLAGS__INIT;
-    flags.has_supports_auth_refresh = 1;
-    flags.supports_auth_refresh = 1;
-    Pulsar__CommandConnect connect = PULSAR__COMMAND_CONNECT__INIT;
-    connect.client_version = connection->config->client_version;
-    connect.has_protocol_version = 1;
-    connect.protocol_version = PROTOCOL_VERSION;
-    connect.auth_method_name = (char *)auth_method(&connection->config->auth);
-    connect.has_auth_data = data.len > 0;
-    connect.auth_data = (ProtobufCBinaryData){.len = data.len, .data = (uint8_t *)data.data};
-    connect.feature_flags = &flags;
-    struct address_text broker = name_of(connection);
-    if (!address_equal(&connection->logical, &connection->physical)) {
-        connect.proxy_to_broker_url = broker.text;
-    }
-    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
-    command.type = PULSAR__BASE_COMMAND__TYPE__CONNECT;
-    command.connect = &connect;
-    send_text(connection, &command);
     auth_wipe(&data);
 }
 
@@ -424,35 +387,6 @@ static void on_connected(struct connection *connection, const Pulsar__CommandCon
     tell_ready(connection);
 }
 
-static void on_auth_challenge(struct connection *connection) {
-    struct buf data;
-    if (!read_auth(connection, &data)) {
-        return;
-    }
-    Pulsar__AuthData auth = PULSAR__AUTH_DATA__INIT;
-    auth.auth_method_name = (char *)auth_method(&connection->config->auth);
-    auth.has_auth_data = 1;
-    auth.auth_data = (ProtobufCBinaryData){.len = data.len, .data = (uint8_t *)data.data};
-    Pulsar__CommandAuthResponse response = PULSAR__COMMAND_AUTH_RESPONSE__INIT;
-    response.client_version = connection->config->client_version;
-    response.has_protocol_version = 1;
-    response.protocol_version = PROTOCOL_VERSION;
-    response.response = &auth;
-    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
-    command.type = PULSAR__BASE_COMMAND__TYPE__AUTH_RESPONSE;
-    command.auth_response = &response;
-    send_text(connection, &command);
-    auth_wipe(&data);
-}
-
-static void on_ping(struct connection *connection) {
-    Pulsar__CommandPong pong = PULSAR__COMMAND_PONG__INIT;
-    Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
-    command.type = PULSAR__BASE_COMMAND__TYPE__PONG;
-    command.pong = &pong;
-    send_text(connection, &command);
-}
-
 static void on_error(struct connection *connection, const Pulsar__BaseCommand *reply) {
     if (connection->state == CONNECTION_READY) {
         answer(connection, reply->error->request_id, reply);
@@ -470,9 +404,9 @@ static void dispatch(struct connection *connection, const Pulsar__BaseCommand *c
     if (command->connected != NULL) {
         on_connected(connection, command->connected);
     } else if (command->auth_challenge != NULL) {
-        on_auth_challenge(connection);
+        send_identity(connection, false);
     } else if (command->ping != NULL) {
-        on_ping(connection);
+        send_command(connection, command_pong());
     } else if (command->error != NULL) {
         on_error(connection, command);
     } else if (command->success != NULL) {
@@ -536,7 +470,7 @@ static void on_opened(void *ctx) {
     struct connection *connection = ctx;
     if (connection->state == CONNECTION_CONNECTING) {
         set_state(connection, CONNECTION_GREETING, "connected");
-        send_connect(connection);
+        send_identity(connection, true);
     }
 }
 

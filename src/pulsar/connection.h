@@ -1,10 +1,10 @@
 /*
- * connection: one TCP connection to one broker, from connecting to its end: frames, CONNECT, keep-alive, requests with
- * deadlines, and writes without copying. It is shared by everything of a client that talks to that broker: each such
- * part is a connection_user.
+ * connection: one TCP connection to one broker, from connecting to its end: frames, CONNECT,
+ * keep-alive, requests with deadlines, and writes without copying. It is shared by everything of a
+ * client that talks to that broker: each such part is a connection_user.
  *
  * A connection is used once: after `lost` it is over, and the client makes a new one.
- * All of it runs on one lane. No user is called inside a function that it called, except where said.
+ * All of it runs on one lane. No user is called inside a function that it called.
  */
 #ifndef PULSAR_CONNECTION_H
 #define PULSAR_CONNECTION_H
@@ -64,7 +64,8 @@ struct connection_user {
     struct connection_user *next_with_hash;
 };
 
-/* Starts to connect to physical; logical differs when a proxy is asked to go on to it. NULL when out of memory. */
+/* Starts to connect to physical; logical differs when a proxy is asked to go on to it. NULL when
+ * out of memory. */
 struct connection *connection_new(const struct connection_config *config,
                                   const struct address *logical, const struct address *physical);
 /* Ends it in a later turn of the loop; every user gets `lost` with this reason. */
@@ -76,7 +77,7 @@ size_t connection_max_message_size(const struct connection *connection);
 /* Whether the broker can answer for partitions without creating the topic. */
 bool connection_can_ask_without_creating(const struct connection *connection);
 
-/* Then comes `ready`, at once or after CONNECTED, or `lost`. Not on a connection after `closing`. */
+/* Then comes `ready`, at once or after CONNECTED, or `lost`. Not possible after `closing`. */
 void connection_attach(struct connection *connection, struct connection_user *user);
 /* No event comes any more. Not attached is fine. */
 void connection_detach(struct connection_user *user);
@@ -95,7 +96,8 @@ struct connection_request {
 
 /* To put into the command. */
 uint64_t connection_new_request_id(struct connection *connection);
-/* Only on a connection that is ready; done comes later, by operation_timeout_ms or its end at the latest. */
+/* Only on a connection that is ready; done comes later, by
+ * operation_timeout_ms or its end at the latest. */
 void connection_ask(struct connection *connection, struct connection_request *request,
                     const Pulsar__BaseCommand *command);
 /* done will not come. Not waiting is fine. */

@@ -41,7 +41,8 @@ static bool read_command(struct str frame, struct str *ret_command, struct err *
     return true;
 }
 
-/* Moves bytes into the partial frame until it has `wanted` of them; false when the input ends before. */
+/* Moves bytes into the partial frame until it has `wanted` of
+ * them; false when the input ends before. */
 static bool fill(struct frame_reader *reader, struct str *bytes, size_t wanted) {
     size_t missing = wanted - reader->partial.len;
     size_t len = missing < bytes->len ? missing : bytes->len;

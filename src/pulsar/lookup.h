@@ -1,6 +1,6 @@
 /*
- * lookup: asks the service one question about a topic: which broker serves it, or how many partitions it has.
- * Follows redirects. One try: repeating it is the caller's.
+ * lookup: asks the service one question about a topic: which broker serves it, or how many
+ * partitions it has. Follows redirects. One try: repeating it is the caller's.
  */
 #ifndef PULSAR_LOOKUP_H
 #define PULSAR_LOOKUP_H
@@ -38,8 +38,8 @@ struct lookup {
     void (*done)(struct lookup *lookup, const struct err *err, const struct lookup_result *result);
 };
 
-/* topic lives until the end of the lookup. service: NULL for the client's. done comes later, once, within
- * operation_timeout_ms; the lookup may be started again in it. */
+/* topic lives until the end of the lookup. service: NULL for the client's. done comes later, once,
+ * within operation_timeout_ms; the lookup may be started again in it. */
 void lookup_start(struct lookup *lookup, struct pulsar_client *client, enum lookup_kind kind,
                   const char *topic, const struct address *service,
                   void (*done)(struct lookup *lookup, const struct err *err,

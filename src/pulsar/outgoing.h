@@ -1,6 +1,7 @@
 /*
- * outgoing: bytes on their way to a broker, shared between who made them (and may have to send them again) and the
- * writes that are still reading them. Counted by one lane, so the count is a plain number.
+ * outgoing: bytes on their way to a broker, shared between who made them (and may have to send them
+ * again) and the writes that are still reading them. Counted by one lane, so the count is a plain
+ * number.
  */
 #ifndef PULSAR_OUTGOING_H
 #define PULSAR_OUTGOING_H

@@ -87,8 +87,8 @@ static void give_up(struct partition *partition, const struct err *err) {
     partition->shared->events->failed(partition, err);
 }
 
-/* The last attempt, or the producer, is gone; tries again or gives up. It must have let go of the connection, or the
- * connection of it. */
+/* The last attempt, or the producer, is gone; tries again or gives up. It must have let go of the
+ * connection, or the connection of it. */
 static void retry_later(struct partition *partition, const struct err *reason) {
     struct err err = *reason;
     err_context(&err, "topic %s", partition->topic);
@@ -114,8 +114,8 @@ static void retired(struct connection_request *request, const struct err *err,
                       backoff_next_ms(&partition->backoff, &lane_of(partition)->rng));
 }
 
-/* The connection stays, but the producer on it is of no use any more. Before the same id is used there again, the
- * broker must have forgotten it: else it would confirm the old one. */
+/* The connection stays, but the producer on it is of no use any more. Before the same id is used
+ * there again, the broker must have forgotten it: else it would confirm the old one. */
 static void retire(struct partition *partition, const struct err *reason) {
     struct err err = *reason;
     err_context(&err, "topic %s", partition->topic);
@@ -206,8 +206,9 @@ static void batch_due(void *ctx) {
     }
 }
 
-/* For a batch that just got its first message. With nothing in flight it goes at the end of this turn of the loop, so that what the caller sends in one go is one
- * batch; else it may wait for company. A timer left armed by an earlier batch finds out by itself. */
+/* For a batch that just got its first message. With nothing in flight it goes at the end of this
+ * turn of the loop, so that what the caller sends in one go is one batch; else it may wait for
+ * company. A timer left armed by an earlier batch finds out by itself. */
 static void arm_batch(struct partition *partition) {
     if (partition->pending == NULL) {
         lane_timer_set_ms(&partition->batch_timer, 0);
@@ -554,7 +555,8 @@ static void create(struct partition *partition) {
     producer.producer_name = partition->name != NULL ? partition->name : partition->shared->name;
     producer.has_epoch = 1;
     producer.epoch = partition->epoch++;
-    /* Sent also when false, as brokers take true for granted: a generated name may be succeeded by itself. */
+    /* Sent also when false, as brokers take true for granted: a generated name may be succeeded by
+     * itself. */
     producer.has_user_provided_producer_name = 1;
     producer.user_provided_producer_name = partition->shared->name != NULL;
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;

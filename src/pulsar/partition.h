@@ -1,6 +1,7 @@
 /*
- * partition: one topic partition's producer: creation and re-creation at the broker, sequence ids, the open batch and
- * those that wait for their receipt. Its life, in README.md's diagram, goes through one function.
+ * partition: one topic partition's producer: creation and re-creation at the broker, sequence ids,
+ * the open batch and those that wait for their receipt. Its life, in README.md's diagram, goes
+ * through one function.
  */
 #ifndef PULSAR_PARTITION_H
 #define PULSAR_PARTITION_H
@@ -14,7 +15,8 @@ struct partition;
 struct partition_events {
     /* It has its producer: for the first time, or again. */
     void (*ready)(struct partition *partition);
-    /* A batch of it was closed, by size, time or partition_flush. Also inside partition_send and _flush. */
+    /* A batch of it was closed, by size, time or partition_flush. Also inside partition_send and
+     * _flush. */
     void (*sealed)(struct partition *partition);
     void (*receipt)(struct partition *partition, const struct pulsar_receipt *receipt);
     /* An attempt to create it failed, or it was lost; it goes on trying. */
@@ -89,9 +91,10 @@ enum pulsar_send partition_send(struct partition *partition, const struct pulsar
 void partition_flush(struct partition *partition);
 /* When the oldest message that is not acknowledged was taken; 0 when there is none. */
 uint64_t partition_oldest_ns(const struct partition *partition);
-/* Closes the producer at the broker; `closed` comes later, or never when the broker is silent. Sends nothing more. */
+/* Closes the producer at the broker; `closed` comes later, or never when the broker is silent.
+ * Sends nothing more. */
 void partition_close(struct partition *partition);
-/* No event comes any more. What the broker knows is told to it, without an answer. All-zero is fine. */
+/* No event comes any more; the broker is not told. All-zero is fine. */
 void partition_done(struct partition *partition);
 
 #endif

@@ -153,7 +153,8 @@ static void arm_send_timeout(struct pulsar_producer *producer) {
     }
 }
 
-/* A lane_fn: looks at the oldest message; no message gets old unseen, as the timer runs whenever one is in flight. */
+/* A lane_fn: looks at the oldest message; no message gets old unseen, as the timer runs whenever
+ * one is in flight. */
 static void send_timeout(void *ctx) {
     struct pulsar_producer *producer = ctx;
     const struct partition *oldest = NULL;

@@ -29,13 +29,15 @@ uint32_t routing_murmur3(struct str key) {
 
 enum { REPLACEMENT = 0xfffd };
 
-/* The next character of well-formed UTF-8, else U+FFFD for the bytes that cannot be one; moves *at behind it. */
+/* The next character of well-formed UTF-8, else U+FFFD for the bytes that cannot be one; moves *at
+ * behind it. */
 static uint32_t next_character(struct str text, size_t *at) {
     unsigned char first = (unsigned char)text.ptr[(*at)++];
     if (first < 0x80) {
         return first;
     }
-    /* The second byte's range depends on the first: no overlong forms, surrogates, or beyond U+10FFFF. */
+    /* The second byte's range depends on the first: no overlong forms, surrogates, or beyond
+     * U+10FFFF. */
     unsigned continuation;
     unsigned char low = 0x80;
     unsigned char high = 0xbf;

@@ -59,7 +59,7 @@ bool server_error_set(struct err *err, int error, const char *message) {
     if (error >= 0 && (size_t)error < sizeof meanings / sizeof meanings[0]) {
         meaning = meanings[error];
     }
-    message = message != NULL && message[0] != '\0' ? message : "no reason given";
+    message = message != NULL ? message : "";
     /* The broker has no code of its own for the one permanent kind of metadata error. */
     if (error == PULSAR__SERVER_ERROR__MetadataError &&
         strcasestr(message, "encryption is required") != NULL) {
@@ -69,6 +69,7 @@ bool server_error_set(struct err *err, int error, const char *message) {
     /* Long messages are Java stack traces; the first line says it. */
     int len = (int)strcspn(message, "\r\n");
     len = len < 300 ? len : 300;
-    return err_set(err, meaning.code, "%.*s (%s)%s%s", len, message, meaning.name,
+    const char *space = len > 0 ? " " : "";
+    return err_set(err, meaning.code, "%.*s%s(%s)%s%s", len, message, space, meaning.name,
                    meaning.remedy[0] != '\0' ? "; " : "", meaning.remedy);
 }

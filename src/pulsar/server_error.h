@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 
-/* Sets err by the ServerError's number: "<the broker's message> (<name>)", and what to do about it. message may be
- * NULL. Always returns false. */
+/* Sets err by the ServerError's number: "<the broker's message> (<name>)", and what to do about it.
+ * message may be NULL. Always returns false. */
 bool server_error_set(struct err *err, int error, const char *message);
 
 #endif

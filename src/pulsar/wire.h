@@ -1,6 +1,7 @@
 /*
  * wire: the integers of Pulsar's protocol: big-endian in framing, protobuf's varints within. Pure.
- * Writers are given enough room by their callers, who know the size beforehand; readers trust nothing.
+ * Writers are given enough room by their callers, who know the size beforehand; readers trust
+ * nothing.
  */
 #ifndef PULSAR_WIRE_H
 #define PULSAR_WIRE_H
@@ -97,7 +98,8 @@ static inline bool wire_take_varint(struct str *rest, uint64_t *ret_value) {
     return false;
 }
 
-/* Takes the next field off the front of *rest, which must not be empty; false when it is malformed. */
+/* Takes the next field off the front of *rest, which must not be empty; false when it is malformed.
+ */
 static inline bool wire_take_field(struct str *rest, struct wire_field *ret_field) {
     uint64_t tag;
     if (!wire_take_varint(rest, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) {

@@ -1,6 +1,7 @@
 /*
- * pulsar_peer: a broker of a few lines for the producer's own tests: a listening socket and a thread for each
- * connection, which serves it with blocking calls by a script. It keeps every frame it gets.
+ * pulsar_peer: a broker of a few lines for the producer's own tests: a listening socket and a
+ * thread for each connection, which serves it with blocking calls by a script. It keeps every frame
+ * it gets.
  */
 #ifndef TESTS_PULSAR_PEER_H
 #define TESTS_PULSAR_PEER_H

@@ -240,9 +240,9 @@ static void streams_closed(void *ctx) {
     service_http_close(own->table, table_closed, own);
 }
 
-static void host_close(void *ctx, const struct source_parts *parts, lane_fn *done, void *done_ctx) {
+static void host_close(void *ctx, struct lane *lane, lane_fn *done, void *done_ctx) {
     struct source_rig *rig = ctx;
-    struct rig_lane *own = &rig->private->lanes[parts->streams->lane->index];
+    struct rig_lane *own = &rig->private->lanes[lane->index];
     own->closed = done;
     own->closed_ctx = done_ctx;
     service_http_close(own->streams, streams_closed, own);

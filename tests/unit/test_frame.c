@@ -1,5 +1,6 @@
 #include "unit/cmocka_all.h"
 
+#include "pulsar/command.h"
 #include "pulsar/frame.h"
 #include "pulsar/wire.h"
 #include "pulsar_api.pb-c.h"
@@ -25,7 +26,8 @@ static bool collect(void *ctx, struct str command) {
     return seen->count != seen->stop_after;
 }
 
-/* Feeds the bytes in pieces, each in memory of its own size, so that a sanitizer sees a step too far. */
+/* Feeds the bytes in pieces, each in memory of its own size,
+ * so that a sanitizer sees a step too far. */
 static bool feed(struct frame_reader *reader, struct str bytes, size_t piece, struct seen *seen,
                  struct err *err) {
     for (size_t at = 0; at < bytes.len; at += piece) {
@@ -69,6 +71,16 @@ static void any_chunks(void **state) {
         assert_memory_equal(seen.commands[3], "\x08\x13\x9a\x01\0", 5);
         frame_reader_done(&reader);
     }
+}
+
+static void known_bytes_of_commands(void **state) {
+    (void)state;
+    struct outgoing *ping = command_ping();
+    struct outgoing *pong = command_pong();
+    assert_true(str_equal(str_make(ping->data, ping->len), STR(PING)));
+    assert_true(str_equal(str_make(pong->data, pong->len), STR(PONG)));
+    outgoing_unref(ping);
+    outgoing_unref(pong);
 }
 
 static void size_limit(void **state) {
@@ -171,7 +183,8 @@ static void receipts(void **state) {
 static void unknown_fields_are_skipped(void **state) {
     (void)state;
     struct frame_receipt receipt;
-    /* fixed32 15, then the receipt with a fixed64 9, a text 10 and a varint 11 around what counts */
+    /* fixed32 15, then the receipt with a fixed64 9, a text 10 and a varint 11 around what counts
+     */
     struct str command = STR("\x08\x07\x7d"
                              "abcd"
                              "\x3a\x13\x49"
@@ -205,9 +218,13 @@ static void varints(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_chunks), cmocka_unit_test(size_limit),
-        cmocka_unit_test(garbage),    cmocka_unit_test(stops_when_told),
-        cmocka_unit_test(receipts),   cmocka_unit_test(unknown_fields_are_skipped),
+        cmocka_unit_test(any_chunks),
+        cmocka_unit_test(known_bytes_of_commands),
+        cmocka_unit_test(size_limit),
+        cmocka_unit_test(garbage),
+        cmocka_unit_test(stops_when_told),
+        cmocka_unit_test(receipts),
+        cmocka_unit_test(unknown_fields_are_skipped),
         cmocka_unit_test(varints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

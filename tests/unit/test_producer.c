@@ -355,7 +355,8 @@ static void three_partitions(void **state) {
     peer_free(peer);
 }
 
-/* After a fault on the first connection, what was sent there comes again byte for byte, then the rest. */
+/* After a fault on the first connection, what was sent there
+ * comes again byte for byte, then the rest. */
 static void check_resent(struct app *app, const struct peer *first, int first_connection,
                          const struct peer *second, int second_connection) {
     check_receipts(app);
@@ -917,7 +918,8 @@ static void partitions_of_a_topic(void **state) {
     app_free(app);
     peer_free(peer);
 
-    /* Closing the client answers what is still open; a wrong name is answered like anything else. */
+    /* Closing the client answers what is still open; a wrong name is answered like anything else.
+     */
     peer = peer_new();
     app = app_new(peer);
     run_on_lane(app, ask_partitions);

@@ -105,14 +105,12 @@ static void write_items(void **state) {
         .names_json = STR("{\"#a\":\"n\"}"),
         .values_json = STR("{\":a\":{\"N\":\"1\"}}"),
         .return_old_on_failure = true,
-        .return_new = true,
     };
     (void)table_update(&service->base, STR("T"), STR("{\"k\":{\"S\":\"x\"}}"), &all, done, &seen);
     sent(service, "DynamoDB_20120810.UpdateItem",
          "{\"TableName\":\"T\",\"Key\":{\"k\":{\"S\":\"x\"}},\"UpdateExpression\":\"SET #a = :a\","
          "\"ConditionExpression\":\"c = :c\",\"ExpressionAttributeNames\":{\"#a\":\"n\"},"
-         "\"ExpressionAttributeValues\":{\":a\":{\"N\":\"1\"}},\"ReturnValues\":\"ALL_NEW\","
-         "\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\"}");
+         "\"ExpressionAttributeValues\":{\":a\":{\"N\":\"1\"}},\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\"}");
     (void)table_delete(&service->base, STR("T"), STR("{\"k\":{\"S\":\"x\"}}"), NULL, done, &seen);
     sent(service, "DynamoDB_20120810.DeleteItem",
          "{\"TableName\":\"T\",\"Key\":{\"k\":{\"S\":\"x\"}}}");
