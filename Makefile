@@ -26,7 +26,7 @@ format: ## format all C files
 	scripts/lint format
 
 bench: ## measure
-	scripts/setup build
+	scripts/setup test
 	cmake --preset release > /dev/null
 	cmake --build build
 	bench/run
