@@ -41,7 +41,6 @@ pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
 pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
-pkg_check_modules(microhttpd REQUIRED IMPORTED_TARGET libmicrohttpd)
 find_program(PROTOC_C protoc-c REQUIRED)
 pkg_get_variable(PROTOBUF_C_INCLUDE libprotobuf-c includedir)
 # Debian's snappy comes without a pkg-config file.

@@ -43,7 +43,6 @@ struct table_expression {
     struct str names_json;
     struct str values_json;
     bool return_old_on_failure;
-    bool return_new; /* ReturnValues ALL_NEW: reply {"Attributes":{...}}; only for table_update */
 };
 
 struct service_call *table_put(struct service *service, struct str table, struct str item_json,

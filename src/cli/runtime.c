@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static const uint64_t JOIN_TIMEOUT_NS = UINT64_C(3000000000);
+
 enum {
     LANES_MAX = 256,
     ENDPOINT_MAX = 512,
@@ -93,6 +95,9 @@ static bool start_credentials(struct runtime *runtime, struct err *err) {
         .access_key = str_of(config->access_key),
         .secret_key = str_of(config->secret_key),
         .session_token = str_of(config->session_token),
+        .role_arn = str_of(config->role_arn),
+        .role_session = str_of(config->role_session),
+        .external_id = str_of(config->external_id),
         .tls = runtime->tls,
     };
     runtime->credentials = credentials_new(&options, err);
@@ -156,8 +161,12 @@ void runtime_free(struct runtime *runtime) {
     credentials_free(runtime->credentials);
     aws_tls_ctx_release(runtime->tls);
     if (runtime->crt) {
-        aws_thread_join_all_managed();
-        aws_auth_library_clean_up();
+        /* A TLS handshake that failed keeps its connection for half a minute (s2n's blinding): do not wait so long.
+         * What a thread still uses must stay, so nothing is cleaned up then: the process is about to end. */
+        aws_thread_set_managed_join_timeout_ns(JOIN_TIMEOUT_NS);
+        if (aws_thread_join_all_managed() == AWS_OP_SUCCESS) {
+            aws_auth_library_clean_up();
+        }
     }
     pthread_cond_destroy(&runtime->changed);
     pthread_mutex_destroy(&runtime->lock);
@@ -256,11 +265,6 @@ static struct sink *new_sink(struct runtime *runtime, struct lane *lane,
     return sink;
 }
 
-/* The parts of a lane that could not be opened whole; nobody waits for their end but the lane's thread. */
-static void abandoned(void *ctx) {
-    (void)ctx;
-}
-
 static bool host_open(void *ctx, struct lane *lane, const struct sink_events *events,
                       void *events_ctx, struct source_parts *ret_parts, struct err *err) {
     struct runtime *runtime = ctx;
@@ -276,10 +280,7 @@ static bool host_open(void *ctx, struct lane *lane, const struct sink_events *ev
     struct sink *sink =
         parts->table == NULL ? NULL : new_sink(runtime, lane, events, events_ctx, err);
     if (sink == NULL) {
-        /* The pages stay until the process ends: a service may still be closing. */
-        service_http_close(parts->streams, abandoned, NULL);
-        service_http_close(parts->table, abandoned, NULL);
-        return false;
+        return false; /* host_close ends what was made */
     }
     *ret_parts = (struct source_parts){
         .streams = parts->streams,
@@ -301,10 +302,9 @@ static void streams_closed(void *ctx) {
     service_http_close(parts->table, table_closed, parts);
 }
 
-static void host_close(void *ctx, const struct source_parts *source_parts, lane_fn *done,
-                       void *done_ctx) {
+static void host_close(void *ctx, struct lane *lane, lane_fn *done, void *done_ctx) {
     struct runtime *runtime = ctx;
-    struct lane_parts *parts = &runtime->parts[source_parts->streams->lane->index];
+    struct lane_parts *parts = &runtime->parts[lane->index];
     parts->closed = done;
     parts->closed_ctx = done_ctx;
     service_http_close(parts->streams, streams_closed, parts);
@@ -425,15 +425,17 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
         worker_id_close(&worker_id);
         return err_exit_code(err->code);
     }
-    if (!signals_start(on_signal, runtime, err)) {
+    bool signals = signals_start(on_signal, runtime, err);
+    if (!signals) {
         source_stop(runtime->source);
-        runtime->result = *err;
     }
     wait_done(runtime, run->show_progress);
     signals_end();
     source_free(runtime->source);
     runtime->source = NULL;
     worker_id_close(&worker_id);
-    *err = runtime->result;
+    if (signals) {
+        *err = runtime->result;
+    }
     return err_is_set(err) ? err_exit_code(err->code) : 0;
 }

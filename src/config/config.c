@@ -362,6 +362,9 @@ void config_free(struct config *config) {
     free(config->table_region);
     free(config->lease_table);
     free(config->access_key);
+    free(config->role_arn);
+    free(config->role_session);
+    free(config->external_id);
     free(config->secret_key);
     free(config->session_token);
     free(config->file);

@@ -53,6 +53,9 @@ struct config {
     char *access_key;     /* all three empty: the default chain */
     char *secret_key;
     char *session_token;
+    char *role_arn; /* not empty: the keys of this role, assumed with the default chain's */
+    char *role_session;
+    char *external_id;
 
     char *file;                    /* NULL when there is none */
     bool source_file;              /* the file has the form of Pulsar's SourceConfig */

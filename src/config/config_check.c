@@ -12,6 +12,7 @@ static bool is_set(const char *text) {
 }
 
 static bool set_derived(char **field, struct str text, struct err *err) {
+    free(*field);
     *field = str_dup(text);
     return *field != NULL || err_set(err, ERR_NOMEM, "out of memory");
 }
@@ -94,21 +95,52 @@ static const char *param_member(const struct config_file *param, const char *nam
     return entry != NULL && entry->kind == CONFIG_ENTRY_SCALAR ? entry->value : "";
 }
 
+static bool open_param(struct config *config, const char *allowed, struct config_file *ret_param,
+                       struct err *err) {
+    struct str text = str_of(config->credential_param);
+    if (text.len == 0 || text.ptr[0] != '{' || !config_file_parse("param", text, ret_param, NULL)) {
+        return config_fail(config, CONFIG_KEY_credential_param, err, "not a JSON object; %s",
+                           allowed);
+    }
+    return true;
+}
+
+/* With STSAssumeRoleProviderPlugin: the role, assumed with the default chain's keys. */
+static bool check_role(struct config *config, struct err *err) {
+    static const char allowed[] = "allowed: {\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, "
+                                  "optionally with \"externalId\"";
+    struct config_file param;
+    if (!open_param(config, allowed, &param, err)) {
+        return false;
+    }
+    bool ok;
+    if (config_value_is_blank(str_of(param_member(&param, "roleArn")))) {
+        ok = config_fail(config, CONFIG_KEY_credential_param, err, "\"roleArn\" is missing; %s",
+                         allowed);
+    } else {
+        ok = set_derived(&config->role_arn, str_of(param_member(&param, "roleArn")), err) &&
+             set_derived(&config->role_session, str_of(param_member(&param, "roleSessionName")),
+                         err) &&
+             set_derived(&config->external_id, str_of(param_member(&param, "externalId")), err);
+    }
+    config_file_done(&param);
+    return ok;
+}
+
 /* No message shows more of a secret than the names that we expect in it. */
 static bool check_static_keys(struct config *config, struct err *err) {
     static const char allowed[] =
         "allowed: {\"accessKey\":\"...\",\"secretKey\":\"...\"}, optionally with \"sessionToken\"";
     enum config_key key = CONFIG_KEY_credential_param;
-    struct str text = str_of(config->credential_param);
     struct config_file param;
-    if (text.ptr[0] != '{' || !config_file_parse("param", text, &param, NULL)) {
-        return config_fail(config, key, err, "not a JSON object; %s", allowed);
+    if (!open_param(config, allowed, &param, err)) {
+        return false;
     }
     bool ok;
     if (config_file_find(&param, STR("roleArn")) != NULL) {
-        ok = config_fail(config, key, err,
-                         "assuming a role (\"roleArn\") is not supported in this version; %s",
-                         allowed);
+        ok = config_fail(
+            config, key, err,
+            "\"roleArn\" needs awsCredentialPluginName STSAssumeRoleProviderPlugin; %s", allowed);
     } else if (config_value_is_blank(str_of(param_member(&param, "accessKey"))) ||
                config_value_is_blank(str_of(param_member(&param, "secretKey")))) {
         ok =
@@ -123,28 +155,30 @@ static bool check_static_keys(struct config *config, struct err *err) {
 }
 
 static bool check_credentials(struct config *config, struct err *err) {
+    char **const derived[] = {&config->access_key, &config->secret_key,   &config->session_token,
+                              &config->role_arn,   &config->role_session, &config->external_id};
+    for (size_t i = 0; i < sizeof derived / sizeof derived[0]; i++) {
+        if (!set_derived(derived[i], STR_NONE, err)) {
+            return false;
+        }
+    }
     const char *plugin = config->credential_plugin;
-    bool use_chain = is_class(plugin, "AwsDefaultProviderChainPlugin");
-    if (is_set(plugin) && !use_chain) {
+    if (is_class(plugin, "STSAssumeRoleProviderPlugin")) {
+        return check_role(config, err);
+    }
+    if (is_class(plugin, "AwsDefaultProviderChainPlugin")) {
+        return !is_set(config->credential_param) ||
+               config_note(config, err,
+                           "awsCredentialPluginParam is ignored: AwsDefaultProviderChainPlugin "
+                           "takes none");
+    }
+    if (is_set(plugin)) {
         return config_fail(config, CONFIG_KEY_credential_plugin, err,
-                           "%s; allowed: nothing (keys in awsCredentialPluginParam, or the default "
-                           "chain) or AwsDefaultProviderChainPlugin",
-                           is_class(plugin, "STSAssumeRoleProviderPlugin")
-                               ? "not supported in this version"
-                               : "no credential plugin that is known here");
+                           "no credential plugin that is known here; allowed: nothing (keys in "
+                           "awsCredentialPluginParam, or the default chain), "
+                           "AwsDefaultProviderChainPlugin or STSAssumeRoleProviderPlugin");
     }
-    if (is_set(config->credential_param) && !use_chain) {
-        return check_static_keys(config, err);
-    }
-    if (!set_derived(&config->access_key, STR_NONE, err) ||
-        !set_derived(&config->secret_key, STR_NONE, err) ||
-        !set_derived(&config->session_token, STR_NONE, err)) {
-        return false;
-    }
-    return !is_set(config->credential_param) ||
-           config_note(config, err,
-                       "awsCredentialPluginParam is ignored: AwsDefaultProviderChainPlugin takes "
-                       "none");
+    return !is_set(config->credential_param) || check_static_keys(config, err);
 }
 
 static bool check_service_url(const struct config *config, struct err *err) {
@@ -241,7 +275,6 @@ static bool default_state_directory(struct config *config, const char *const *en
         buf_add_format(&path, "%s/.local/state/ddb2pulsar", home);
     }
     enum config_key key = CONFIG_KEY_state_directory;
-    free(config->texts[key]);
     bool ok = set_derived(&config->texts[key], buf_str(&path), err) &&
               property_store(key, buf_str(&path), config, err);
     buf_done(&path);

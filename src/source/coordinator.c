@@ -178,6 +178,7 @@ static void check_caught_up(struct coordinator *coordinator) {
 static void open_shard(struct coordinator *coordinator, struct shard *shard) {
     set_state(shard, SHARD_OPEN);
     shard->reached_tip = false;
+    shard->closed = !shard->node->open;
     coordinator->events.open_shard(coordinator->ctx, shard);
 }
 

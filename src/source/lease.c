@@ -1,6 +1,6 @@
 #include "source/lease.h"
 
-#include <aws/common/json.h>
+#include "aws/json.h"
 
 #include <inttypes.h>
 
@@ -8,27 +8,10 @@
  * type. */
 static const struct aws_json_value *typed(const struct aws_json_value *item, const char *name,
                                           const char *type, bool *ret_wrong) {
-    const struct aws_json_value *attribute = aws_json_value_get_from_object_c_str(item, name);
-    if (attribute == NULL) {
-        return NULL;
-    }
-    const struct aws_json_value *value = NULL;
-    if (aws_json_value_is_object(attribute)) {
-        value = aws_json_value_get_from_object_c_str(attribute, type);
-    }
-    *ret_wrong = value == NULL;
+    const struct aws_json_value *attribute = json_get(item, name);
+    const struct aws_json_value *value = json_get(attribute, type);
+    *ret_wrong = attribute != NULL && value == NULL;
     return value;
-}
-
-/* The text of a string value. */
-static bool string_of(const struct aws_json_value *value, struct str *ret) {
-    struct aws_byte_cursor cursor;
-    if (!aws_json_value_is_string(value) ||
-        aws_json_value_get_string(value, &cursor) != AWS_OP_SUCCESS) {
-        return false;
-    }
-    *ret = str_make((const char *)cursor.ptr, cursor.len);
-    return true;
 }
 
 static bool broken(struct err *err, const char *name) {
@@ -38,13 +21,9 @@ static bool broken(struct err *err, const char *name) {
 /* Attribute of type S or N; STR_NONE when absent. */
 static bool read_text(const struct aws_json_value *item, const char *name, const char *type,
                       struct str *ret, struct err *err) {
-    bool wrong = false;
-    *ret = STR_NONE;
-    const struct aws_json_value *value = typed(item, name, type, &wrong);
-    if (wrong || (value != NULL && !string_of(value, ret))) {
-        return broken(err, name);
-    }
-    return true;
+    const struct aws_json_value *attribute = json_get(item, name);
+    *ret = json_str(attribute, type);
+    return attribute == NULL || ret->ptr != NULL || broken(err, name);
 }
 
 static bool read_name(const struct aws_json_value *item, const char *name, char *to,
@@ -68,24 +47,22 @@ static bool read_parent(const struct aws_json_value *item, struct lease *lease, 
     if (set == NULL && !wrong) {
         return true;
     }
-    struct str text;
+    struct aws_byte_cursor text;
     if (wrong || !aws_json_value_is_array(set) || aws_json_get_array_size(set) == 0 ||
-        !string_of(aws_json_get_array_element(set, 0), &text) ||
-        !str_copy(text, lease->parent, sizeof lease->parent)) {
+        aws_json_value_get_string(aws_json_get_array_element(set, 0), &text) != AWS_OP_SUCCESS ||
+        !str_copy(str_make((const char *)text.ptr, text.len), lease->parent,
+                  sizeof lease->parent)) {
         return broken(err, "parentShardId");
     }
     return true;
 }
 
 static bool is_lease(const struct aws_json_value *item) {
-    bool wrong = false;
-    struct str type;
-    const struct aws_json_value *value = typed(item, "entityType", "S", &wrong);
-    if (wrong || (value != NULL && !(string_of(value, &type) && str_is(type, "LEASE")))) {
+    const struct aws_json_value *entity = json_get(item, "entityType");
+    if (entity != NULL && !str_is(json_str(entity, "S"), "LEASE")) {
         return false; /* KCL 3 keeps rows of other kinds in the same table */
     }
-    return aws_json_value_get_from_object_c_str(item, "leaseCounter") != NULL &&
-           aws_json_value_get_from_object_c_str(item, "checkpoint") != NULL;
+    return json_get(item, "leaseCounter") != NULL && json_get(item, "checkpoint") != NULL;
 }
 
 enum lease_item lease_from_item(const struct aws_json_value *item, struct lease *ret_lease,
@@ -149,7 +126,7 @@ void lease_write_done(struct lease_write *write) {
 static void start(struct lease_write *write, const struct lease *lease, size_t *ret_values) {
     struct buf *buf = &write->buf;
     buf_reset(buf);
-    write->expression = (struct table_expression){.condition = STR_NONE};
+    write->expression = (struct table_expression){.return_old_on_failure = true};
     buf_add_text(buf, "{\"leaseKey\":{\"S\":");
     buf_add_json_string(buf, str_of(lease->key));
     buf_add_text(buf, "}}");

@@ -1,8 +1,7 @@
 #include "source/lease_table.h"
 
+#include "aws/json.h"
 #include "base/log.h"
-
-#include <aws/common/json.h>
 
 #include <stdlib.h>
 
@@ -138,17 +137,6 @@ static struct str name_of(const struct lease_table *table) {
     return str_of(table->name);
 }
 
-static struct str json_text(const struct aws_json_value *object, const char *member) {
-    struct aws_json_value *value =
-        object == NULL ? NULL
-                       : aws_json_value_get_from_object(object, aws_byte_cursor_from_c_str(member));
-    struct aws_byte_cursor text;
-    if (value == NULL || aws_json_value_get_string(value, &text) != AWS_OP_SUCCESS) {
-        return STR_NONE;
-    }
-    return str_make((const char *)text.ptr, text.len);
-}
-
 /* ---- ensure: describe; create when missing; describe until ACTIVE ---- */
 
 static void ensure_describe(void *ctx);
@@ -191,8 +179,7 @@ static void ensure_described(void *ctx, const struct err *err, const struct aws_
         op_finish(op, err);
         return;
     }
-    struct str status = json_text(
-        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Table")), "TableStatus");
+    struct str status = json_str(json_get(reply, "Table"), "TableStatus");
     if (str_is(status, "ACTIVE") || str_is(status, "UPDATING")) {
         op_finish(op, NULL);
     } else {
@@ -237,8 +224,7 @@ static int scan_item(size_t index, const struct aws_json_value *item, bool *ret_
 
 /* Keeps the LastEvaluatedKey as JSON text; false when there is none. */
 static bool scan_take_key(struct op *op, const struct aws_json_value *reply) {
-    struct aws_json_value *key =
-        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("LastEvaluatedKey"));
+    const struct aws_json_value *key = json_get(reply, "LastEvaluatedKey");
     buf_reset(&op->start_key);
     if (key == NULL || !aws_json_value_is_object(key)) {
         return false;
@@ -267,8 +253,7 @@ static void scan_got(void *ctx, const struct err *err, const struct aws_json_val
         op_finish(op, err);
         return;
     }
-    struct aws_json_value *items =
-        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Items"));
+    const struct aws_json_value *items = json_get(reply, "Items");
     if (items != NULL && aws_json_value_is_array(items)) {
         (void)aws_json_const_iterate_array(items, scan_item, op); /* scan_item never fails */
     }
@@ -319,19 +304,11 @@ void lease_table_create(struct lease_table *table, const struct lease *lease,
 
 /* ---- change ---- */
 
-/* The item differs from what was expected: was it our own write, whose reply was lost? */
-static void change_looked(void *ctx, const struct err *err, const struct aws_json_value *reply) {
-    struct op *op = ctx;
-    op->call = NULL;
-    if (err != NULL) {
-        op_finish(op, err);
-        return;
-    }
-    struct lease now = {.key = ""};
+/* The item (NULL: gone) differs from what was expected: was it our own write, whose reply was lost? */
+static void judge(struct op *op, const struct aws_json_value *item) {
+    struct lease now;
     struct err broken = ERR_NONE;
-    struct aws_json_value *item =
-        aws_json_value_get_from_object(reply, aws_byte_cursor_from_c_str("Item"));
-    if (item != NULL && lease_from_item(item, &now, &broken) != LEASE_ITEM_OK) {
+    if (lease_from_item(item, &now, &broken) != LEASE_ITEM_OK) {
         now.key[0] = '\0';
     }
     bool applied = now.key[0] != '\0' && now.counter == op->wanted.counter &&
@@ -352,8 +329,17 @@ static void change_looked(void *ctx, const struct err *err, const struct aws_jso
     op_finish(op, &lost);
 }
 
+static void change_looked(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    struct op *op = ctx;
+    op->call = NULL;
+    if (err != NULL) {
+        op_finish(op, err);
+        return;
+    }
+    judge(op, json_get(reply, "Item"));
+}
+
 static void changed(void *ctx, const struct err *err, const struct aws_json_value *reply) {
-    (void)reply;
     struct op *op = ctx;
     op->call = NULL;
     if (err == NULL) {
@@ -371,6 +357,11 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
         op_finish(op, err);
         return;
     }
+    if (json_get(reply, "Item") != NULL) {
+        judge(op, json_get(reply, "Item"));
+        return;
+    }
+    /* Gone, or a server that does not send the item along. */
     struct service_call *call = NULL;
     if (lease_write_key(&op->table->write, op->lease, &op->err)) {
         call = table_get(op->table->service, name_of(op->table), op->table->write.key_json,

@@ -238,8 +238,41 @@ static void iterator_got(void *ctx, const struct err *err, struct str iterator,
     set_timer(reader, 0, poll_now);
 }
 
+static bool may_not_know_the_type(const struct err *err) {
+    return err->class != ERR_CLASS_THROTTLE && err->class != ERR_CLASS_AUTH;
+}
+
+static void timestamp_iterator_got(void *ctx, const struct err *err, struct str iterator,
+                                   int64_t server_time_ms) {
+    struct reader *reader = ctx;
+    if (err == NULL || !may_not_know_the_type(err)) {
+        iterator_got(ctx, err, iterator, server_time_ms);
+        return;
+    }
+    LOG_DEBUG("shard", "no-timestamp-iterator", LOG_TEXT("shard", reader->shard->node->id),
+              LOG_ERR(err));
+    reader->call = NULL;
+    take_iterator(reader);
+}
+
+/* A start by time saves reading what is passed over anyway, where the service can do it; the passing over stays. */
+static bool take_timestamp_iterator(struct reader *reader) {
+    if (reader->tried_timestamp || reader->skip_before_ms == 0 || reader->read_anything ||
+        reader->start.kind == POSITION_SEQUENCE_NUMBER) {
+        return false;
+    }
+    reader->tried_timestamp = true;
+    reader->call = streams_get_iterator_at(
+        reader->worker->parts.streams, options_of(reader)->stream_arn,
+        str_of(reader->shard->node->id), reader->skip_before_ms, timestamp_iterator_got, reader);
+    return reader->call != NULL;
+}
+
 static void take_iterator(void *ctx) {
     struct reader *reader = ctx;
+    if (take_timestamp_iterator(reader)) {
+        return;
+    }
     char text[SEQNO_MAX_DIGITS + 1] = "";
     enum iterator_type type = ITERATOR_TRIM_HORIZON;
     struct str number = STR_NONE;
@@ -322,7 +355,7 @@ static void poll_later(struct reader *reader, bool full) {
     } else {
         interval = options->min_poll_ms;
     }
-    if (!reader->shard->node->open) {
+    if (reader->shard->closed) {
         interval = reader->page_records > 0 ? 0 : CLOSED_POLL_MS;
     }
     if (interval < reader->floor_ms) {
@@ -369,6 +402,7 @@ static void page_end(struct reader *reader) {
     note_tip(reader);
     page_free(reader->page);
     reader->page = NULL;
+    worker_memory_freed(reader->worker);
     if (last) {
         drain(reader, "end of the shard");
         return;

@@ -44,6 +44,7 @@ struct shard {
     uint32_t scan;         /* the scan that saw its lease last */
     struct worker *worker; /* while OPEN or ENDED */
     struct reader *reader; /* the worker's lane's */
+    bool closed;           /* it was known to have an end when it was opened */
     bool reached_tip;
     uint32_t child_tries;  /* searches for children after the end */
     uint64_t child_due_ns; /* the next one */

@@ -52,8 +52,9 @@ struct source_host {
     /* The parts of a lane, made on it. */
     bool (*open)(void *ctx, struct lane *lane, const struct sink_events *events, void *events_ctx,
                  struct source_parts *ret_parts, struct err *err);
-    /* Ends the services of a lane, on it; the sink was closed before. Then calls done. */
-    void (*close)(void *ctx, const struct source_parts *parts, lane_fn *done, void *done_ctx);
+    /* Ends the services of a lane, on it; the sink was closed before. Also after an open that failed, for what it has
+     * made until then. Then calls done. */
+    void (*close)(void *ctx, struct lane *lane, lane_fn *done, void *done_ctx);
     /* On lane 0, once: all lanes have closed. err is NULL after a clean end, else why it ended. */
     void (*done)(void *ctx, const struct err *err);
 };

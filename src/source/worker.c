@@ -117,6 +117,17 @@ static void sink_acked(void *ctx, const uint64_t *tokens, size_t count) {
     resume_waiting(worker);
 }
 
+static void memory_freed(void *ctx) {
+    resume_waiting(ctx);
+}
+
+void worker_memory_freed(struct worker *worker) {
+    /* In a later turn, since a reader is on the stack. */
+    if (!aws_linked_list_empty(&worker->blocked) && !worker->memory_timer.armed) {
+        lane_timer_set_ms(&worker->memory_timer, 0);
+    }
+}
+
 static void sink_writable(void *ctx) {
     resume_waiting(ctx);
 }
@@ -161,7 +172,7 @@ static void sink_closed(void *ctx) {
     worker->parts.sink = NULL;
     lease_table_free(worker->leases);
     worker->leases = NULL;
-    worker->common->host.close(worker->common->host_ctx, &worker->parts, parts_closed, worker);
+    worker->common->host.close(worker->common->host_ctx, worker->lane, parts_closed, worker);
 }
 
 static void check_closed(struct worker *worker) {
@@ -171,9 +182,12 @@ static void check_closed(struct worker *worker) {
     worker->closing = true;
     lane_timer_cancel(&worker->deadline);
     lane_timer_cancel(&worker->stats_timer);
-    update_stats(worker);
-    if (!worker->opened) {
-        post(worker, &worker->closed_message, on_closed);
+    lane_timer_cancel(&worker->memory_timer);
+    if (worker->opened) {
+        update_stats(worker);
+    }
+    if (worker->parts.sink == NULL) {
+        sink_closed(worker);
     } else {
         /* Every reader has seen its receipts or given them up: nothing to wait for. */
         sink_close(worker->parts.sink, 0, sink_closed, worker);
@@ -375,6 +389,7 @@ struct worker *worker_new(const struct source_common *common, struct lane *lane,
     aws_linked_list_init(&worker->blocked);
     lane_timer_init(&worker->stats_timer, lane, update_stats, worker);
     lane_timer_init(&worker->deadline, lane, on_deadline, worker);
+    lane_timer_init(&worker->memory_timer, lane, memory_freed, worker);
     lane_post(lane, &worker->open_message, do_open, worker);
     return worker;
 }

@@ -58,6 +58,7 @@ struct worker {
     uint64_t window_bytes;
     struct aws_linked_list blocked; /* readers that wait for room in the sink, then for memory */
     struct lane_timer stats_timer;
+    struct lane_timer memory_timer;
     struct lane_timer deadline;
     struct worker_stats stats;
     bool opened;
@@ -96,6 +97,8 @@ static inline uint64_t worker_token(uint32_t slot, uint64_t ordinal) {
 /* May another page be asked for now? When not, the reader waits in the worker's list. */
 bool worker_has_memory(const struct worker *worker);
 void worker_wait(struct worker *worker, struct reader *reader);
+/* A page went back: those that wait for memory may go on. */
+void worker_memory_freed(struct worker *worker);
 void worker_window_changed(struct worker *worker, size_t before, size_t after);
 /* The source cannot go on. Reported once. */
 void worker_fail(struct worker *worker, const struct err *err);

@@ -600,16 +600,33 @@ static void what_this_version_does_not_do(void **state) {
                        "this version; allowed: nothing, token or "
                        "org.apache.pulsar.client.impl.auth.AuthenticationToken");
     assert_set_refused(
-        "awsCredentialPluginName=org.apache.pulsar.io.aws.STSAssumeRoleProviderPlugin",
-        "--set: awsCredentialPluginName is "
-        "\"org.apache.pulsar.io.aws.STSAssumeRoleProviderPlugin\": not supported in "
-        "this version; allowed: nothing (keys in awsCredentialPluginParam, or the "
-        "default chain) or AwsDefaultProviderChainPlugin");
-    assert_set_refused(
         "awsCredentialPluginName=com.example.Mine",
         "--set: awsCredentialPluginName is \"com.example.Mine\": no credential plugin "
         "that is known here; allowed: nothing (keys in awsCredentialPluginParam, or "
-        "the default chain) or AwsDefaultProviderChainPlugin");
+        "the default chain), AwsDefaultProviderChainPlugin or STSAssumeRoleProviderPlugin");
+}
+
+static void a_role_is_assumed_as_in_java(void **state) {
+    (void)state;
+    const char *const role[] = {
+        ARN_SET, "topicName=t",
+        "awsCredentialPluginName=org.apache.pulsar.io.aws.STSAssumeRoleProviderPlugin",
+        "awsCredentialPluginParam={\"roleArn\":\"arn:aws:iam::1:role/r\",\"roleSessionName\":\"s\","
+        "\"externalId\":\"e\"}",
+        NULL};
+    struct config *config = load_good("sink: none\n", role, none);
+    assert_string_equal(config->role_arn, "arn:aws:iam::1:role/r");
+    assert_string_equal(config->role_session, "s");
+    assert_string_equal(config->external_id, "e");
+    assert_string_equal(config->access_key, "");
+    config_free(config);
+    const char *const sets[] = {ARN_SET, "topicName=t",
+                                "awsCredentialPluginName=STSAssumeRoleProviderPlugin",
+                                "awsCredentialPluginParam={\"accessKey\":\"s3cret\"}", NULL};
+    assert_refused_in(
+        "", sets, none,
+        "--set: awsCredentialPluginParam is ***: \"roleArn\" is missing; allowed: "
+        "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\"");
 }
 
 static void contradictions(void **state) {
@@ -645,7 +662,7 @@ static void secrets_stay_out_of_messages(void **state) {
         {"{\"accessKey\":\"s3cret\",\"secretKey\":[1]}",
          "\"accessKey\" or \"secretKey\" is missing"},
         {"{\"roleArn\":\"s3cret\",\"roleSessionName\":\"x\"}",
-         "assuming a role (\"roleArn\") is not supported in this version"},
+         "\"roleArn\" needs awsCredentialPluginName STSAssumeRoleProviderPlugin"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char set[256];
@@ -715,6 +732,7 @@ int main(void) {
         cmocka_unit_test(bad_values),
         cmocka_unit_test(wrong_shapes),
         cmocka_unit_test(what_this_version_does_not_do),
+        cmocka_unit_test(a_role_is_assumed_as_in_java),
         cmocka_unit_test(contradictions),
         cmocka_unit_test(secrets_stay_out_of_messages),
         cmocka_unit_test(missing_file),

@@ -270,6 +270,22 @@ static void latest_begins_at_the_first_start_and_not_again(void **state) {
     assert_once_in_order(rig, 1010, 3);
 }
 
+static void latest_passes_over_what_is_older(void **state) {
+    struct source_rig *rig = *state;
+    rig->options.initial = POSITION_LATEST;
+    rig_script(rig, "at-timestamp off\nshard " SHARD_A "\nsequence 1000\nfill " SHARD_A
+                    " 1500 500 at 1600000000000\n");
+    rig_start(rig);
+    rig_wait_checkpoint(rig, SHARD_A, "2499");
+    rig_script(rig, "fill " SHARD_A " 3 500\n");
+    rig_wait_messages(rig, 3);
+    struct source_stats stats;
+    rig_stats(rig, &stats);
+    assert_int_equal(stats.records_skipped, 1500);
+    assert_well(rig_stop(rig));
+    assert_once_in_order(rig, 2500, 3);
+}
+
 static void a_child_of_a_latest_shard_is_read_from_its_beginning(void **state) {
     struct source_rig *rig = *state;
     rig->options.initial = POSITION_LATEST;
@@ -572,6 +588,7 @@ int main(int argc, char **argv) {
         TEST(a_clean_stop_waits_for_the_receipts),
         TEST(a_stop_without_receipts_keeps_what_is_proven),
         TEST(latest_begins_at_the_first_start_and_not_again),
+        TEST(latest_passes_over_what_is_older),
         TEST(a_child_of_a_latest_shard_is_read_from_its_beginning),
         TEST(an_expired_iterator_loses_and_repeats_nothing),
         TEST(an_iterator_that_expires_unused_is_taken_again),
