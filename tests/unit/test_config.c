@@ -624,7 +624,7 @@ static void a_role_is_assumed_as_in_java(void **state) {
                                 "awsCredentialPluginName=STSAssumeRoleProviderPlugin",
                                 "awsCredentialPluginParam={\"accessKey\":\"s3cret\"}", NULL};
     assert_refused_in(
-        "", sets, none,
+        "sink: none\n", sets, none,
         "--set: awsCredentialPluginParam is ***: \"roleArn\" is missing; allowed: "
         "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\"");
 }
