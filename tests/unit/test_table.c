@@ -110,7 +110,8 @@ static void write_items(void **state) {
     sent(service, "DynamoDB_20120810.UpdateItem",
          "{\"TableName\":\"T\",\"Key\":{\"k\":{\"S\":\"x\"}},\"UpdateExpression\":\"SET #a = :a\","
          "\"ConditionExpression\":\"c = :c\",\"ExpressionAttributeNames\":{\"#a\":\"n\"},"
-         "\"ExpressionAttributeValues\":{\":a\":{\"N\":\"1\"}},\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\"}");
+         "\"ExpressionAttributeValues\":{\":a\":{\"N\":\"1\"}},"
+         "\"ReturnValuesOnConditionCheckFailure\":\"ALL_OLD\"}");
     (void)table_delete(&service->base, STR("T"), STR("{\"k\":{\"S\":\"x\"}}"), NULL, done, &seen);
     sent(service, "DynamoDB_20120810.DeleteItem",
          "{\"TableName\":\"T\",\"Key\":{\"k\":{\"S\":\"x\"}}}");
