@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 import pulsar
 import pytest
 
-from program import BINARY, Program, source_config
+from program import BINARY, QUICK, Program, source_config
 from servers import DynamoDbLocal, Pulsar, Server, end_of
 from stream import Table
 from topic import Reader, quiet_client
@@ -91,7 +91,7 @@ def configure(
             "application": name,
             "state": tmp_path / "state",
         }
-        return program.write(source_config(**arguments, producer=producer, **configs))
+        return program.write(source_config(**arguments, producer=producer, **{**QUICK, **configs}))
 
     return write
 

@@ -15,6 +15,10 @@ BINARY = (ROOT / os.environ.get("DDB2PULSAR_BUILD", "build") / "ddb2pulsar").res
 CREDENTIALS = json.dumps({"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY})
 
 
+# What keeps tests short. Not for demo and benchmarks, which show what a user gets.
+QUICK = {"failoverTime": "3000", "minPollInterval": "50", "maxPollInterval": "200"}
+
+
 def source_config(
     *,
     stream_arn: str,
@@ -27,7 +31,7 @@ def source_config(
     **configs: Any,
 ) -> dict[str, Any]:
     """A file as for `pulsar-admin sources create --source-config-file`, with what a real Pulsar and a DynamoDB Local
-    need. Numbers are strings, as people write them there."""
+    need; all else has its default. Numbers are strings, as people write them there."""
     config: dict[str, Any] = {
         "tenant": "public",
         "namespace": "default",
@@ -44,9 +48,6 @@ def source_config(
             "initialPositionInStream": "TRIM_HORIZON",
             "serviceUrl": pulsar_url,
             "stateDirectory": str(state),
-            "failoverTime": "3000",
-            "minPollInterval": "50",
-            "maxPollInterval": "200",
             **configs,
         },
     }

@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pulsar
 import pytest
 
-from program import Program, Run, source_config
+from program import QUICK, Program, Run, source_config
 from servers import ROOT, DynamoDbLocal, Pulsar
 from stream import Change, Table, aws_client
 from topic import Message, Reader
@@ -118,6 +118,7 @@ def test_as_the_java_connector(
             application=f"{table.name}-{message_key}",
             state=tmp_path / table.name,
             messageKey=message_key,
+            **QUICK,
         )
         return program.run(program.write(config, f"{table.name}.json"), "--until-caught-up")
 
