@@ -352,7 +352,7 @@ static size_t compress_payload(struct batch **batch, struct compressor *compress
     if (make_room(packed, plain->start + room, SIZE_MAX) == BATCH_ADDED) {
         len = compressor_run(compressor, payload, packed->memory + plain->start, room);
     }
-    if (len == 0) {
+    if (len == 0 || packed->memory == NULL) {
         batch_release(packed);
         return 0;
     }

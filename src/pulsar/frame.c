@@ -96,7 +96,7 @@ bool frame_reader_feed(struct frame_reader *reader, struct str bytes, frame_fn *
             /* Its bytes stay where they are until the next write, which is after fn. */
             buf_reset(&reader->partial);
         }
-        struct str command;
+        struct str command = STR_NONE;
         if (!read_command(frame, &command, err)) {
             return false;
         }

@@ -3,6 +3,8 @@
 #include "aws/json.h"
 #include "base/log.h"
 
+#include <aws/common/linked_list.h>
+
 #include <stdlib.h>
 
 enum {
@@ -13,8 +15,7 @@ enum {
 /* One operation under way. */
 struct op {
     struct lease_table *table;
-    struct op *next;
-    struct op *previous;
+    struct aws_linked_list_node node; /* in the table's list */
     struct service_call *call;
     struct lane_timer
         timer; /* the next poll, or a failure that must not be reported inside the call */
@@ -34,8 +35,8 @@ struct lease_table {
     char *name;
     char *worker_id;
     enum table_billing billing;
-    struct op *ops;
-    struct lease_write write; /* texts of the request being built */
+    struct aws_linked_list ops; /* under way */
+    struct lease_write write;   /* texts of the request being built */
 };
 
 struct lease_table *lease_table_new(const struct lease_table_options *options) {
@@ -45,6 +46,7 @@ struct lease_table *lease_table_new(const struct lease_table_options *options) {
     }
     table->service = options->service;
     table->billing = options->billing;
+    aws_linked_list_init(&table->ops);
     lease_write_init(&table->write);
     table->name = str_dup(options->name);
     table->worker_id = str_dup(options->worker_id);
@@ -55,15 +57,8 @@ struct lease_table *lease_table_new(const struct lease_table_options *options) {
     return table;
 }
 
+/* It is in no list any more. */
 static void op_free(struct op *op) {
-    if (op->previous != NULL) {
-        op->previous->next = op->next;
-    } else {
-        op->table->ops = op->next;
-    }
-    if (op->next != NULL) {
-        op->next->previous = op->previous;
-    }
     lane_timer_cancel(&op->timer);
     buf_done(&op->start_key);
     free(op);
@@ -73,9 +68,10 @@ void lease_table_free(struct lease_table *table) {
     if (table == NULL) {
         return;
     }
-    while (table->ops != NULL) {
-        service_cancel(table->service, table->ops->call);
-        op_free(table->ops);
+    while (!aws_linked_list_empty(&table->ops)) {
+        struct op *op = AWS_CONTAINER_OF(aws_linked_list_pop_front(&table->ops), struct op, node);
+        service_cancel(table->service, op->call);
+        op_free(op);
     }
     lease_write_done(&table->write);
     free(table->name);
@@ -91,6 +87,7 @@ static void op_finish(struct op *op, const struct err *err) {
     if (err != NULL) {
         err_context(&copy, "lease table %s", op->table->name);
     }
+    aws_linked_list_remove(&op->node);
     op_free(op);
     done(ctx, err != NULL ? &copy : NULL);
 }
@@ -113,11 +110,7 @@ static struct op *op_new(struct lease_table *table, lease_table_done *done, void
     op->err = ERR_NONE;
     buf_init(&op->start_key, BUF_MAX_REQUEST);
     lane_timer_init(&op->timer, table->service->lane, op_fail_later, op);
-    op->next = table->ops;
-    if (table->ops != NULL) {
-        table->ops->previous = op;
-    }
-    table->ops = op;
+    aws_linked_list_push_back(&table->ops, &op->node);
     return op;
 }
 
