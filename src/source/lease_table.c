@@ -57,7 +57,7 @@ struct lease_table *lease_table_new(const struct lease_table_options *options) {
     return table;
 }
 
-/* It is in no list any more. */
+/* The caller takes it out of the list. */
 static void op_free(struct op *op) {
     lane_timer_cancel(&op->timer);
     buf_done(&op->start_key);
@@ -68,8 +68,10 @@ void lease_table_free(struct lease_table *table) {
     if (table == NULL) {
         return;
     }
-    while (!aws_linked_list_empty(&table->ops)) {
-        struct op *op = AWS_CONTAINER_OF(aws_linked_list_pop_front(&table->ops), struct op, node);
+    struct aws_linked_list_node *node = aws_linked_list_begin(&table->ops);
+    while (node != aws_linked_list_end(&table->ops)) {
+        struct op *op = AWS_CONTAINER_OF(node, struct op, node);
+        node = aws_linked_list_next(node);
         service_cancel(table->service, op->call);
         op_free(op);
     }
