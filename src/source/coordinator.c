@@ -1,15 +1,12 @@
 #include "source/coordinator.h"
 
 #include "base/log.h"
+#include "source/discovery.h"
 
 #include <stdlib.h>
 
 enum {
-    LIST_EVERY_MS = 60 * 1000,
-    ENABLING_MS = 1000,
-    CHILD_TRIES = 10,
-    CHILD_FIRST_MS = 100,
-    CHILD_MAX_MS = 1000,
+    SEARCH_AGAIN_MS = 1000,
     CLAIMS_AT_ONCE = 32,
     EPSILON_MS = 25,        /* KCL's */
     STOP_CLAIMS_MS = 3000,  /* at a stop, for the claims under way */
@@ -18,38 +15,25 @@ enum {
 
 struct coordinator {
     const struct source_common *common;
-    struct service *streams;
     struct lease_table *leases;
     struct coordinator_events events;
     void *ctx;
     struct shard_graph *graph;
 
-    /* DescribeStream */
-    struct service_call *call;
-    struct lane_timer describe_timer;
-    uint64_t describe_due_ns; /* pacing */
-    struct backoff backoff;
-    bool listing; /* a full listing is wanted or under way */
-    bool listing_began;
-    char *list_from; /* the next page's ExclusiveStartShardId */
-    bool described;  /* told */
-    enum stream_status status;
-    struct aws_linked_list ended; /* shards whose children are searched */
-    struct shard *searching;      /* the one whose call is under way */
+    struct discovery discovery;
 
     /* leases */
     bool first_scan_done;
     bool scanning;
-    bool first_start; /* the first scan saw no lease of this stream */
-    uint32_t scan;    /* number of the newest scan */
-    int64_t start_ms; /* d2pStart for new roots; 0: none */
-    int64_t server_time_ms;
+    bool first_start;              /* the first scan saw no lease of this stream */
+    uint32_t scan;                 /* number of the newest scan */
+    int64_t start_ms;              /* d2pStart for new roots; 0: none */
     struct shard_missing *missing; /* leases being created, in order */
     size_t missing_count;
     size_t missing_next;
     uint32_t claims; /* under way */
     struct lane_timer scan_timer;
-    struct lane_timer list_timer;
+    struct backoff backoff; /* of lease creation */
     struct lane_timer create_timer;
 
     bool list_after_end; /* a shard has ended since the last full listing began */
@@ -58,7 +42,6 @@ struct coordinator {
     struct lane_timer stop_timer;
 };
 
-static void pump(void *ctx);
 static void claim_all(struct coordinator *coordinator);
 static void create_missing(struct coordinator *coordinator);
 static void scan(void *ctx);
@@ -146,8 +129,7 @@ static bool shard_caught_up(const struct coordinator *coordinator, const struct 
 static void check_caught_up(struct coordinator *coordinator) {
     if (!options_of(coordinator)->until_caught_up || coordinator->stopping ||
         !coordinator->first_scan_done || coordinator->missing != NULL || coordinator->claims > 0 ||
-        coordinator->listing || !aws_linked_list_empty(&coordinator->ended) ||
-        coordinator->searching != NULL) {
+        !discovery_is_idle(&coordinator->discovery)) {
         return;
     }
     size_t count = 0;
@@ -165,8 +147,8 @@ static void check_caught_up(struct coordinator *coordinator) {
         others += shard->has_lease && shard->state == SHARD_IDLE ? 1 : 0;
     }
     if (coordinator->list_after_end) {
-        coordinator->listing = true;
-        pump(coordinator);
+        coordinator->list_after_end = false;
+        discovery_list(&coordinator->discovery);
         return;
     }
     LOG_INFO("source", "caught-up", LOG_U64("shards_of_other_workers", others));
@@ -356,7 +338,7 @@ static void scanned(void *ctx, const struct err *err) {
     if (!coordinator->first_scan_done) {
         coordinator->first_scan_done = true;
         if (coordinator->first_start && options_of(coordinator)->initial == POSITION_LATEST) {
-            coordinator->start_ms = coordinator->server_time_ms - LATEST_SLACK_MS;
+            coordinator->start_ms = coordinator->discovery.server_time_ms - LATEST_SLACK_MS;
         }
         create_missing(coordinator);
     }
@@ -440,8 +422,8 @@ static void created(void *ctx, const struct err *err) {
 static void create_done(struct coordinator *coordinator) {
     free(coordinator->missing);
     coordinator->missing = NULL;
+    discovery_hold(&coordinator->discovery, false);
     claim_all(coordinator);
-    pump(coordinator);
 }
 
 static void create_next(void *ctx) {
@@ -479,6 +461,8 @@ static void create_missing(struct coordinator *coordinator) {
         return;
     }
     coordinator->first_start = false;
+    discovery_hold(&coordinator->discovery,
+                   true); /* the nodes must stay until their leases are made */
     create_next(coordinator);
 }
 
@@ -504,9 +488,7 @@ static void child_created(void *ctx, const struct err *err) {
     }
     LOG_WARN("lease", "create-failed", LOG_TEXT("shard", child->node->id), LOG_ERR(err));
     set_state(child, SHARD_IDLE);
-    parent->child_due_ns = now_ns(coordinator) + UINT64_C(1000000) * CHILD_MAX_MS;
-    aws_linked_list_push_back(&coordinator->ended, &parent->ended_node);
-    pump(coordinator);
+    discovery_search(&coordinator->discovery, parent, SEARCH_AGAIN_MS);
 }
 
 /* Makes the next missing lease of a child; with none missing, lets the parent write its SHARD_END. */
@@ -535,61 +517,15 @@ static void create_children(struct shard *shard) {
     coordinator->events.finish_shard(coordinator->ctx, shard);
 }
 
-static void children_got(void *ctx, const struct err *err,
-                         const struct stream_description *description) {
+/* ---- what discovery tells ---- */
+
+static void on_described(void *ctx, const struct stream_description *description) {
     struct coordinator *coordinator = ctx;
-    struct shard *shard = coordinator->searching;
-    coordinator->call = NULL;
-    coordinator->searching = NULL;
-    bool found = false;
-    bool may_come = true;
-    if (err != NULL) {
-        LOG_WARN("stream", "children-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
-        may_come = err->class != ERR_CLASS_LOST && err->class != ERR_CLASS_FATAL;
-    } else {
-        may_come = description->status == STREAM_STATUS_ENABLED;
-        for (size_t i = 0; i < description->shard_count; i++) {
-            const struct stream_shard *child = &description->shards[i];
-            /* Some servers ignore the filter and list everything. */
-            if (child->parent_id != NULL && strcmp(child->parent_id, shard->node->id) == 0) {
-                struct err broken = ERR_NONE;
-                if (shard_graph_add_one(coordinator->graph, child, &broken) == NULL) {
-                    fail(coordinator, &broken);
-                    return;
-                }
-                found = true;
-            }
-        }
-    }
-    if (found || !may_come) {
-        create_children(shard);
-    } else if (++shard->child_tries < CHILD_TRIES) {
-        uint64_t delay_ms = (uint64_t)CHILD_FIRST_MS << shard->child_tries;
-        delay_ms = delay_ms < CHILD_MAX_MS ? delay_ms : CHILD_MAX_MS;
-        shard->child_due_ns = now_ns(coordinator) + delay_ms * UINT64_C(1000000);
-        aws_linked_list_push_back(&coordinator->ended, &shard->ended_node);
-    } else {
-        LOG_WARN("stream", "no-children", LOG_TEXT("shard", shard->node->id));
-        coordinator->listing = true; /* the safety net finds them by their parent's lease */
-        create_children(shard);
-    }
-    pump(coordinator);
+    coordinator->events.described(coordinator->ctx, description);
 }
 
-/* ---- full listing ---- */
-
-static void node_dropped(void *ctx, struct shard_node *node) {
-    (void)ctx;
-    free(node->user);
-    node->user = NULL;
-}
-
-static void listing_done(struct coordinator *coordinator) {
-    coordinator->listing = false;
-    coordinator->listing_began = false;
-    shard_graph_end(coordinator->graph, node_dropped, coordinator);
-    lane_timer_set_ms(&coordinator->list_timer, LIST_EVERY_MS);
-    LOG_DEBUG("stream", "listed", LOG_U64("shards", shard_graph_count(coordinator->graph)));
+static void on_listed(void *ctx) {
+    struct coordinator *coordinator = ctx;
     if (coordinator->first_scan_done) {
         create_missing(coordinator);
     } else if (coordinator->leases == NULL) {
@@ -600,135 +536,21 @@ static void listing_done(struct coordinator *coordinator) {
     }
 }
 
-static void list_failed(struct coordinator *coordinator, const struct err *err) {
-    bool first = !coordinator->described;
-    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED ||
-        (first && err->class != ERR_CLASS_THROTTLE)) {
-        struct err copy = *err;
-        if (err->code == ERR_AWS_NOT_FOUND) {
-            err_set(&copy, ERR_STREAM,
-                    "stream %.*s does not exist: check awsDynamodbStreamArn (a stream that was "
-                    "disabled and enabled again has a new ARN) (%s)",
-                    STR_FMT(options_of(coordinator)->stream_arn), err->text);
-        }
-        fail(coordinator, &copy);
-        return;
-    }
-    LOG_WARN("stream", "list-failed", LOG_ERR(err));
-    uint64_t delay_ms =
-        backoff_next_ms(&coordinator->backoff, &coordinator->common->lane->rng) + 200;
-    coordinator->describe_due_ns = now_ns(coordinator) + delay_ms * UINT64_C(1000000);
-    pump(coordinator);
+static void on_searched(void *ctx, struct shard *shard) {
+    (void)ctx;
+    create_children(shard);
 }
 
-static void list_got(void *ctx, const struct err *err,
-                     const struct stream_description *description) {
-    struct coordinator *coordinator = ctx;
-    coordinator->call = NULL;
-    if (err != NULL) {
-        list_failed(coordinator, err);
-        return;
-    }
-    backoff_reset(&coordinator->backoff);
-    coordinator->status = description->status;
-    if (description->server_time_ms > 0) {
-        coordinator->server_time_ms = description->server_time_ms;
-    } else {
-        coordinator->server_time_ms = lane_wall_ms(coordinator->common->lane);
-    }
-    if (!coordinator->described) {
-        if (description->status == STREAM_STATUS_ENABLING) {
-            LOG_INFO("stream", "enabling");
-            coordinator->describe_due_ns = now_ns(coordinator) + UINT64_C(1000000) * ENABLING_MS;
-            pump(coordinator);
-            return;
-        }
-        coordinator->described = true;
-        coordinator->events.described(coordinator->ctx, description);
-    }
-    struct err broken = ERR_NONE;
-    if (!shard_graph_add(coordinator->graph, description->shards, description->shard_count,
-                         &broken)) {
-        fail(coordinator, &broken);
-        return;
-    }
-    const char *next = description->last_evaluated_shard_id;
-    bool repeats =
-        next != NULL && coordinator->list_from != NULL && strcmp(next, coordinator->list_from) == 0;
-    free(coordinator->list_from);
-    coordinator->list_from = NULL;
-    if (next == NULL || repeats) {
-        listing_done(coordinator);
-    } else {
-        coordinator->list_from = str_dup(str_of(next));
-        if (coordinator->list_from == NULL) {
-            fail_memory(coordinator);
-            return;
-        }
-    }
-    pump(coordinator);
+static void on_failed(void *ctx, const struct err *err) {
+    fail(ctx, err);
 }
 
-/* ---- one call at a time ---- */
-
-static struct shard *due_shard(struct coordinator *coordinator) {
-    uint64_t now = now_ns(coordinator);
-    for (struct aws_linked_list_node *node = aws_linked_list_begin(&coordinator->ended);
-         node != aws_linked_list_end(&coordinator->ended); node = aws_linked_list_next(node)) {
-        struct shard *shard = AWS_CONTAINER_OF(node, struct shard, ended_node);
-        if (shard->child_due_ns <= now) {
-            aws_linked_list_remove(node);
-            return shard;
-        }
-    }
-    return NULL;
-}
-
-static void pump(void *ctx) {
-    struct coordinator *coordinator = ctx;
-    bool searching = !aws_linked_list_empty(&coordinator->ended);
-    /* Leases being created refer to nodes: no new listing until they are done. */
-    bool wants_list = coordinator->listing && coordinator->missing == NULL;
-    if (coordinator->call != NULL || coordinator->stopping || (!searching && !wants_list)) {
-        return;
-    }
-    uint64_t now = now_ns(coordinator);
-    if (now < coordinator->describe_due_ns) {
-        lane_timer_set_at_ns(&coordinator->describe_timer, coordinator->describe_due_ns);
-        return;
-    }
-    struct shard *shard = due_shard(coordinator);
-    if (shard == NULL && !wants_list) {
-        lane_timer_set_ms(&coordinator->describe_timer, CHILD_FIRST_MS / 2);
-        return;
-    }
-    coordinator->describe_due_ns =
-        now + UINT64_C(1000000000) / options_of(coordinator)->describe_rate;
-    struct str arn = options_of(coordinator)->stream_arn;
-    if (shard != NULL) {
-        coordinator->searching = shard;
-        coordinator->call = streams_describe(coordinator->streams, arn, STR_NONE,
-                                             str_of(shard->node->id), children_got, coordinator);
-    } else {
-        if (!coordinator->listing_began) {
-            coordinator->listing_began = true;
-            coordinator->list_after_end = false;
-            shard_graph_begin(coordinator->graph);
-        }
-        coordinator->call =
-            streams_describe(coordinator->streams, arn, str_of(coordinator->list_from), STR_NONE,
-                             list_got, coordinator);
-    }
-    if (coordinator->call == NULL) {
-        fail_memory(coordinator);
-    }
-}
-
-static void list_again(void *ctx) {
-    struct coordinator *coordinator = ctx;
-    coordinator->listing = true;
-    pump(coordinator);
-}
+static const struct discovery_events discovery_events = {
+    .described = on_described,
+    .listed = on_listed,
+    .searched = on_searched,
+    .failed = on_failed,
+};
 
 /* ---- what the lanes tell ---- */
 
@@ -747,9 +569,7 @@ static void on_ended(void *ctx) {
     }
     set_state(shard, SHARD_ENDED);
     shard->child_tries = 0;
-    shard->child_due_ns = 0;
-    aws_linked_list_push_back(&coordinator->ended, &shard->ended_node);
-    pump(coordinator);
+    discovery_search(&coordinator->discovery, shard, 0);
 }
 
 static void on_closed(void *ctx) {
@@ -786,24 +606,22 @@ struct coordinator *coordinator_new(const struct source_common *common, struct s
         return NULL;
     }
     coordinator->common = common;
-    coordinator->streams = streams;
     coordinator->leases = leases;
     coordinator->events = *events;
     coordinator->ctx = ctx;
     coordinator->first_start = true;
     coordinator->backoff = backoff_make(200, 10000);
-    aws_linked_list_init(&coordinator->ended);
+    discovery_init(&coordinator->discovery, common, streams, coordinator->graph, &discovery_events,
+                   coordinator);
     struct lane *lane = common->lane;
-    lane_timer_init(&coordinator->describe_timer, lane, pump, coordinator);
     lane_timer_init(&coordinator->scan_timer, lane, scan, coordinator);
-    lane_timer_init(&coordinator->list_timer, lane, list_again, coordinator);
     lane_timer_init(&coordinator->create_timer, lane, create_next, coordinator);
     lane_timer_init(&coordinator->stop_timer, lane, tell_stopped, coordinator);
     return coordinator;
 }
 
 void coordinator_start(struct coordinator *coordinator) {
-    list_again(coordinator);
+    discovery_list(&coordinator->discovery);
 }
 
 void coordinator_stop(struct coordinator *coordinator) {
@@ -811,11 +629,8 @@ void coordinator_stop(struct coordinator *coordinator) {
         return;
     }
     coordinator->stopping = true;
-    service_cancel(coordinator->streams, coordinator->call);
-    coordinator->call = NULL;
-    lane_timer_cancel(&coordinator->describe_timer);
+    discovery_stop(&coordinator->discovery);
     lane_timer_cancel(&coordinator->scan_timer);
-    lane_timer_cancel(&coordinator->list_timer);
     lane_timer_cancel(&coordinator->create_timer);
     lane_timer_set_ms(&coordinator->stop_timer, coordinator->claims > 0 ? STOP_CLAIMS_MS : 0);
 }
@@ -825,7 +640,7 @@ static void free_all_shards(struct coordinator *coordinator) {
     struct err err;
     struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
     for (size_t i = 0; i < count; i++) {
-        node_dropped(coordinator, nodes[i]);
+        free(nodes[i]->user);
     }
 }
 
@@ -836,6 +651,6 @@ void coordinator_free(struct coordinator *coordinator) {
     free_all_shards(coordinator);
     shard_graph_free(coordinator->graph);
     free(coordinator->missing);
-    free(coordinator->list_from);
+    discovery_done(&coordinator->discovery);
     free(coordinator);
 }

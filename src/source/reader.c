@@ -6,13 +6,6 @@
 #include <stdlib.h>
 
 enum {
-    LIMIT_MAX = 1000,              /* the service's */
-    FULL_PAGE_BYTES = 1000 * 1000, /* a page this large was cut by size: more is waiting */
-    EXPECTED_PAGE_BYTES = 4 << 20, /* what Limit aims at */
-    TIP_EMPTY_PAGES = 10,
-    TIP_EMPTY_MS = 2000,
-    CLOSED_POLL_MS = 20, /* an empty page of a closed shard: its end is near */
-    THROTTLED_MAX_MS = 10000,
     ITERATOR_MAX_BYTES = 2048,
 };
 
@@ -186,14 +179,9 @@ static void lose(struct reader *reader, const struct err *err) {
 static void call_failed(struct reader *reader, const struct err *err, lane_fn *again) {
     switch (err->class) {
     case ERR_CLASS_THROTTLE:
-        reader->floor_ms =
-            reader->floor_ms == 0 ? options_of(reader)->min_poll_ms * 2 : reader->floor_ms * 2;
-        if (reader->floor_ms > THROTTLED_MAX_MS) {
-            reader->floor_ms = THROTTLED_MAX_MS;
-        }
+        set_timer(reader, pace_throttled(&reader->pace), again);
         LOG_WARN("shard", "throttled", LOG_TEXT("shard", reader->shard->node->id),
-                 LOG_U64("interval_ms", reader->floor_ms), LOG_ERR(err));
-        set_timer(reader, reader->floor_ms, again);
+                 LOG_U64("interval_ms", reader->pace.floor_ms), LOG_ERR(err));
         return;
     case ERR_CLASS_EXPIRED:
         LOG_INFO("shard", "iterator-expired", LOG_TEXT("shard", reader->shard->node->id));
@@ -302,14 +290,14 @@ static void poll_now(void *ctx) {
         return; /* goes on when the lease was renewed, ends when it is lost */
     }
     if (!worker_has_memory(reader->worker) ||
-        window_held(&reader->window) > WINDOW_MAX_RECORDS - LIMIT_MAX) {
+        window_held(&reader->window) > WINDOW_MAX_RECORDS - PACE_LIMIT_MAX) {
         worker_wait(reader->worker, reader);
         return;
     }
     reader->polled_ms = lane_now_ms(reader->worker->lane);
     set_state(reader, READER_READING, "poll");
     reader->call = streams_get_records(reader->worker->parts.streams, buf_str(&reader->iterator),
-                                       reader->limit, page_got, reader);
+                                       reader->pace.limit, page_got, reader);
     if (reader->call == NULL) {
         set_timer(reader, 1000, poll_now);
     }
@@ -323,68 +311,15 @@ static void tell_tip(struct reader *reader) {
     }
 }
 
-static void note_tip(struct reader *reader) {
-    uint64_t now = lane_now_ms(reader->worker->lane);
-    reader->at_tip = reader->page_records == 0;
-    if (reader->page_records > 0) {
-        reader->empty_pages = 0;
-        if (reader->last_created_ms > reader->worker->common->started_ms) {
-            tell_tip(reader);
-        }
-        return;
-    }
-    if (reader->empty_pages == 0) {
-        reader->empty_since_ms = now;
-    }
-    reader->empty_pages++;
-    if (reader->empty_pages >= TIP_EMPTY_PAGES && now - reader->empty_since_ms >= TIP_EMPTY_MS) {
-        tell_tip(reader);
-    }
-}
-
-static void poll_later(struct reader *reader, bool full) {
-    const struct source_options *options = options_of(reader);
-    uint64_t interval = 0;
-    if (reader->page_records > 0) {
-        reader->poll_ms = options->min_poll_ms;
-        interval = full ? 0 : reader->poll_ms;
-    } else if (!options->until_caught_up || reader->told_tip) {
-        interval = reader->poll_ms;
-        reader->poll_ms =
-            reader->poll_ms * 2 < options->max_poll_ms ? reader->poll_ms * 2 : options->max_poll_ms;
-    } else {
-        interval = options->min_poll_ms;
-    }
-    if (reader->shard->closed) {
-        interval = reader->page_records > 0 ? 0 : CLOSED_POLL_MS;
-    }
-    if (interval < reader->floor_ms) {
-        interval = reader->floor_ms;
-    }
-    reader->floor_ms =
-        reader->floor_ms * 9 / 10 < options->min_poll_ms ? 0 : reader->floor_ms * 9 / 10;
-    uint64_t since = lane_now_ms(reader->worker->lane) - reader->polled_ms;
-    set_state(reader, READER_WAITING, "page done");
-    set_timer(reader, since < interval ? interval - since : 0, poll_now);
-}
-
-/* The next Limit, so that a page of records like these has EXPECTED_PAGE_BYTES. */
-static void choose_limit(struct reader *reader, size_t page_bytes) {
-    uint32_t most = options_of(reader)->receive_queue;
-    most = most < LIMIT_MAX ? most : LIMIT_MAX;
-    if (reader->page_records > 0) {
-        size_t each = page_bytes / reader->page_records + 1;
-        size_t fitting = EXPECTED_PAGE_BYTES / each;
-        reader->limit = fitting < most ? (uint32_t)fitting : most;
-        if (reader->limit == 0) {
-            reader->limit = 1;
-        }
-    }
-}
-
 static void page_end(struct reader *reader) {
-    size_t bytes = reader->page->len;
-    bool full = reader->page_records >= reader->limit || bytes >= FULL_PAGE_BYTES;
+    struct pace_page page = {
+        .records = reader->page_records,
+        .bytes = reader->page->len,
+        .after_start = reader->last_created_ms > reader->worker->common->started_ms,
+        .shard_closed = reader->shard->closed,
+        .asked_ms = reader->polled_ms,
+    };
+    bool full = pace_is_full(&reader->pace, &page);
     bool last = reader->walk.next_iterator.ptr == NULL || reader->walk.next_iterator.len == 0;
     if (!last) {
         buf_reset(&reader->iterator);
@@ -398,8 +333,11 @@ static void page_end(struct reader *reader) {
         }
         reader->iterator.len += record_unescape(reader->walk.next_iterator, room);
     }
-    choose_limit(reader, bytes);
-    note_tip(reader);
+    uint64_t delay_ms = pace_page(&reader->pace, &page, lane_now_ms(reader->worker->lane));
+    reader->drained = reader->page_records == 0;
+    if (reader->pace.at_tip) {
+        tell_tip(reader);
+    }
     page_free(reader->page);
     reader->page = NULL;
     worker_memory_freed(reader->worker);
@@ -410,17 +348,17 @@ static void page_end(struct reader *reader) {
     if (!full) {
         sink_flush(reader->worker->parts.sink); /* nothing follows at once: do not let it wait */
     }
-    poll_later(reader, full);
+    set_state(reader, READER_WAITING, "page done");
+    set_timer(reader, delay_ms, poll_now);
 }
 
 static void page_got(void *ctx, const struct err *err, struct page *page) {
     struct reader *reader = ctx;
     reader->call = NULL;
     if (err != NULL) {
-        if (err->code == ERR_AWS_TOO_LARGE && reader->limit > 1) {
-            reader->limit /= 2;
+        if (err->code == ERR_AWS_TOO_LARGE && pace_too_large(&reader->pace)) {
             LOG_INFO("shard", "page-too-large", LOG_TEXT("shard", reader->shard->node->id),
-                     LOG_U64("limit", reader->limit));
+                     LOG_U64("limit", reader->pace.limit));
             set_timer(reader, 0, poll_now);
             return;
         }
@@ -678,9 +616,13 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
     reader->slot = slot;
     reader->start = shard->lease.checkpoint;
     reader->backoff = backoff_make(100, 10000);
-    reader->poll_ms = common->options.min_poll_ms;
-    reader->limit =
-        common->options.receive_queue < LIMIT_MAX ? common->options.receive_queue : LIMIT_MAX;
+    struct pace_options pace = {
+        .min_ms = common->options.min_poll_ms,
+        .max_ms = common->options.max_poll_ms,
+        .limit_max = common->options.receive_queue,
+        .hurry = common->options.until_caught_up,
+    };
+    pace_init(&reader->pace, &pace);
     if (shard->lease.start_ms > 0) {
         int64_t grain = (int64_t)common->options.time_granularity_ms;
         reader->skip_before_ms = shard->lease.start_ms - shard->lease.start_ms % grain;
@@ -716,7 +658,7 @@ void reader_free(struct reader *reader) {
 }
 
 uint64_t reader_behind_ms(const struct reader *reader) {
-    if (reader->at_tip || reader->state >= READER_ENDED || reader->last_created_ms == 0) {
+    if (reader->drained || reader->state >= READER_ENDED || reader->last_created_ms == 0) {
         return 0;
     }
     int64_t behind = lane_wall_ms(reader->worker->lane) - reader->last_created_ms;

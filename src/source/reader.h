@@ -15,6 +15,7 @@
 #include "base/backoff.h"
 #include "source/lease_holder.h"
 #include "source/mapping.h"
+#include "source/pace.h"
 #include "source/shard.h"
 #include "source/window.h"
 
@@ -58,14 +59,10 @@ struct reader {
     bool has_record;
     uint32_t page_records;
 
-    uint32_t limit;       /* of GetRecords */
-    uint64_t poll_ms;     /* now; between min and max */
-    uint64_t floor_ms;    /* raised by throttling, lowered by success */
-    uint32_t empty_pages; /* in a row */
-    uint64_t empty_since_ms;
+    struct pace pace;
     uint64_t polled_ms; /* start of the last GetRecords */
     int64_t last_created_ms;
-    bool at_tip;
+    bool drained; /* the last page was empty: not behind */
     bool told_tip;
     bool stopping;
     enum shard_result result;
