@@ -34,7 +34,6 @@ enum {
 
 /* What runtime_run made on one lane. */
 struct lane_parts {
-    struct runtime *runtime;
     struct page_pool *pages;
     struct service *streams;
     struct service *table;
@@ -226,6 +225,15 @@ struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtim
     };
 }
 
+static uint32_t lane_count(const struct config *config) {
+    if (config->sink == CONFIG_SINK_STDOUT) {
+        return 1; /* lines of several lanes would mix */
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t lanes = config->lanes > 0 ? config->lanes : cores > 0 ? (uint32_t)cores : 1;
+    return lanes < LANES_MAX ? lanes : LANES_MAX;
+}
+
 /* ---- the source's host ---- */
 
 static struct lane *host_lane(void *ctx, uint32_t index, struct err *err) {
@@ -249,7 +257,7 @@ static struct sink *new_sink(struct runtime *runtime, struct lane *lane,
             .batch_max_bytes = (uint32_t)config->batching_max_bytes,
             .batch_max_delay_ms = config->batching_max_delay_ms,
             .max_pending_messages = config->max_pending_messages,
-            .max_pending_bytes = config->memory_budget,
+            .max_pending_bytes = config->memory_budget / lane_count(config),
             .create_timeout_ms = PRODUCER_TIMEOUT_MS,
         };
         return sink_pulsar_new(lane, &client_options, &producer_options, events, events_ctx, err);
@@ -269,7 +277,6 @@ static bool host_open(void *ctx, struct lane *lane, const struct sink_events *ev
                       void *events_ctx, struct source_parts *ret_parts, struct err *err) {
     struct runtime *runtime = ctx;
     struct lane_parts *parts = &runtime->parts[lane->index];
-    parts->runtime = runtime;
     parts->pages = page_pool_new(POOL_KEEP_BYTES);
     if (parts->pages == NULL) {
         return err_set(err, ERR_NOMEM, "no memory for a lane");
@@ -332,15 +339,6 @@ static uint64_t now_ms(void) {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static uint32_t lane_count(const struct config *config) {
-    if (config->sink == CONFIG_SINK_STDOUT) {
-        return 1; /* lines of several lanes would mix */
-    }
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t lanes = config->lanes > 0 ? config->lanes : cores > 0 ? (uint32_t)cores : 1;
-    return lanes < LANES_MAX ? lanes : LANES_MAX;
 }
 
 static struct source_options source_options(const struct config *config,
