@@ -66,10 +66,12 @@ bool server_error_set(struct err *err, int error, const char *message) {
         meaning.code = ERR_PULSAR_REFUSED;
         meaning.remedy = "this producer does not encrypt: use a topic that does not require it";
     }
+    if (message[0] == '\0') {
+        message = err_code_meaning(meaning.code);
+    }
     /* Long messages are Java stack traces; the first line says it. */
     int len = (int)strcspn(message, "\r\n");
     len = len < 300 ? len : 300;
-    const char *space = len > 0 ? " " : "";
-    return err_set(err, meaning.code, "%.*s%s(%s)%s%s", len, message, space, meaning.name,
+    return err_set(err, meaning.code, "%.*s (%s)%s%s", len, message, meaning.name,
                    meaning.remedy[0] != '\0' ? "; " : "", meaning.remedy);
 }
