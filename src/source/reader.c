@@ -21,6 +21,11 @@ static bool keeps_lease(const struct reader *reader) {
     return reader->worker->leases != NULL;
 }
 
+/* By the monotonic clock, now. */
+static bool holds_lease(const struct reader *reader) {
+    return !keeps_lease(reader) || lease_holder_is_valid(&reader->holder);
+}
+
 static void set_state(struct reader *reader, enum reader_state state, const char *why) {
     static const char *const names[] = {"ITERATOR", "WAITING", "READING", "FEEDING",
                                         "DRAINING", "ENDED",   "CLOSING", "CLOSED"};
@@ -286,8 +291,8 @@ static void page_got(void *ctx, const struct err *err, struct page *page);
 static void poll_now(void *ctx) {
     struct reader *reader = ctx;
     set_state(reader, READER_WAITING, "poll");
-    if (keeps_lease(reader) && !lease_holder_is_valid(&reader->holder)) {
-        return; /* goes on when the lease was renewed, ends when it is lost */
+    if (!holds_lease(reader)) {
+        return; /* goes on when it was renewed, ends when it is lost */
     }
     if (!worker_has_memory(reader->worker) ||
         window_held(&reader->window) > WINDOW_MAX_RECORDS - PACE_LIMIT_MAX) {
@@ -483,6 +488,9 @@ static void walk_failed(struct reader *reader, const struct err *err) {
 }
 
 static void feed(struct reader *reader) {
+    if (!holds_lease(reader)) {
+        return; /* goes on when it was renewed */
+    }
     while (reader->state == READER_FEEDING) {
         if (!reader->has_record) {
             struct err err = ERR_NONE;
