@@ -80,7 +80,10 @@ class Server:
         raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
-        return dict(os.environ)
+        # What a JVM unpacks goes where the rest goes: one that is killed does not clean up behind itself.
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return {**os.environ, "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={temporary}"}
 
     def is_ready(self) -> bool:
         raise NotImplementedError
@@ -236,7 +239,7 @@ class Pulsar(Server):
 
     def environment(self) -> dict[str, str]:
         return {
-            **os.environ,
+            **super().environment(),
             "PULSAR_MEM": "-Xmx1g -XX:MaxDirectMemorySize=1g",
             "PULSAR_GC": "-XX:+UseSerialGC -XX:+PerfDisableSharedMem",
             "PULSAR_GC_LOG": " ",
