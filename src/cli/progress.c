@@ -44,12 +44,13 @@ static void show_live(const struct source_stats *stats, uint64_t rate) {
     char acked[32];
     char in_flight[32];
     char line[200];
-    (void)snprintf(
-        line, sizeof line,
-        "%s records/s | %s delivered | %s in flight | %llu.%llu s behind | %llu shards",
-        grouped(rate, rate_text), grouped(stats->records_acked, acked),
-        grouped(stats->in_flight, in_flight), (unsigned long long)stats->behind_ms / 1000,
-        (unsigned long long)stats->behind_ms % 1000 / 100, (unsigned long long)stats->shards_open);
+    (void)snprintf(line, sizeof line,
+                   "%s records/s | %s delivered | %s in flight | %llu.%llu s behind | %llu shard%s",
+                   grouped(rate, rate_text), grouped(stats->records_acked, acked),
+                   grouped(stats->in_flight, in_flight),
+                   (unsigned long long)stats->behind_ms / 1000,
+                   (unsigned long long)stats->behind_ms % 1000 / 100,
+                   (unsigned long long)stats->shards_open, stats->shards_open == 1 ? "" : "s");
     log_live_line(line);
 }
 
