@@ -7,6 +7,8 @@
 
 enum {
     ITERATOR_MAX_BYTES = 2048,
+    HORIZON_MOVES = 5, /* 3 s in all */
+    HORIZON_FIRST_MS = 100,
 };
 
 static void take_iterator(void *ctx);
@@ -153,8 +155,25 @@ static void fail(struct reader *reader, const struct err *err) {
     check_drained(reader);
 }
 
+/* An iterator at the horizon stands at a record that may be trimmed before it is read; DynamoDB Local does so even with a
+ * new table. Whoever begins at the oldest record has lost nothing by that: the horizon is only taken anew. */
+static bool horizon_moved(struct reader *reader, const struct err *err) {
+    if (err->code != ERR_AWS_TRIMMED || reader->read_anything ||
+        reader->start.kind != POSITION_TRIM_HORIZON || reader->horizon_moves == HORIZON_MOVES) {
+        return false;
+    }
+    uint64_t delay_ms = (uint64_t)HORIZON_FIRST_MS << reader->horizon_moves++;
+    LOG_WARN("shard", "horizon-moved", LOG_TEXT("shard", reader->shard->node->id), LOG_ERR(err));
+    set_state(reader, READER_ITERATOR, "the horizon moved");
+    set_timer(reader, delay_ms, take_iterator);
+    return true;
+}
+
 /* Records that were never read are gone: report where, then stop or go on, as onDataLoss says. */
 static void lose(struct reader *reader, const struct err *err) {
+    if (horizon_moved(reader, err)) {
+        return;
+    }
     char text[SEQNO_MAX_DIGITS + 1];
     struct str after = last_position(reader, text);
     worker_count(&reader->worker->stats.gaps, 1);
@@ -373,6 +392,7 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
     backoff_reset(&reader->backoff);
     reader->page = page;
     reader->page_records = 0;
+    reader->horizon_moves = 0;
     reader->has_record = false;
     worker_count(&reader->worker->stats.bytes_read, page->len);
     set_state(reader, READER_FEEDING, "page");

@@ -465,7 +465,13 @@ static void on_send(struct fake_broker_conn *conn, const Pulsar__CommandSend *se
         answer_send(conn, send, topic, false);
         return;
     }
+    if (producer->fenced) {
+        answer_send_error(conn, send, PULSAR__SERVER_ERROR__PersistenceError, "fenced");
+        return;
+    }
     if ((fault = failure(conn, "SEND", topic)) != NULL) {
+        /* What was sent behind a failed write must not be stored before it is sent again. */
+        producer->fenced = fault->number == PULSAR__SERVER_ERROR__PersistenceError;
         answer_send_error(conn, send, (Pulsar__ServerError)fault->number, fault->text);
         return;
     }

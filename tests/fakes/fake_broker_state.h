@@ -26,6 +26,7 @@ struct fake_broker_producer {
     uint64_t epoch;
     char *topic;
     char *name;
+    bool fenced; /* a write failed: the broker takes nothing more until it is made anew */
 };
 
 /* A frame to the client whose time has not come. */

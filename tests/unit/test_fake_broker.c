@@ -575,8 +575,15 @@ static void sends_can_fail_in_every_way(void **state) {
     assert_int_equal(got->send_error->sequence_id, 5); /* the highest */
     assert_string_equal(got->send_error->message, "Cannot determine");
     assert_int_equal(counts().messages, 1);
+    send_one(fd, 6); /* a failed write fences */
+    assert_non_null(receive(fd));
+    assert_int_equal(got->send_error->error, PULSAR__SERVER_ERROR__PersistenceError);
+    assert_int_equal(counts().messages, 1);
+    close(fd);
 
     script("drop-after SEND 1");
+    fd = dial_connected(0);
+    open_producer(fd, TOPIC, 1, "p");
     send_one(fd, 6);
     assert_null(receive(fd));
     assert_int_equal(counts().messages, 2);

@@ -477,6 +477,21 @@ static void trimmed_records_stop_it_before_anything_moves(void **state) {
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1002");
 }
 
+static void a_horizon_that_moves_is_no_loss(void **state) {
+    struct source_rig *rig = *state;
+    rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A
+                    " 3 500\nfail GetRecords 2 400 TrimmedDataAccessException\n");
+    read_and_stop(rig, 3);
+    assert_once_in_order(rig, 1000, 3);
+}
+
+static void a_horizon_that_is_never_there_is_a_loss(void **state) {
+    struct source_rig *rig = *state;
+    rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A
+                    " 3 500\nfail GetRecords always 400 TrimmedDataAccessException\n");
+    assert_error(rig_run(rig), ERR_DATA_LOSS, "records after TRIM_HORIZON were lost");
+}
+
 static void trimmed_records_are_passed_over_on_request(void **state) {
     struct source_rig *rig = *state;
     rig->options.continue_after_loss = true;
@@ -602,6 +617,8 @@ int main(int argc, char **argv) {
         TEST(our_own_lease_is_adopted_at_once),
         TEST(a_deleted_table_is_no_new_start),
         TEST(trimmed_records_stop_it_before_anything_moves),
+        TEST(a_horizon_that_moves_is_no_loss),
+        TEST(a_horizon_that_is_never_there_is_a_loss),
         TEST(trimmed_records_are_passed_over_on_request),
         TEST(a_bad_record_stops_it_in_front_of_the_record),
         TEST(a_bad_record_is_passed_over_on_request),
