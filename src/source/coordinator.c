@@ -60,6 +60,11 @@ static void fail(struct coordinator *coordinator, const struct err *err) {
     }
 }
 
+/* Of a write to the lease table: no later try can succeed. */
+static bool is_final(const struct err *err) {
+    return err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED;
+}
+
 static void fail_memory(struct coordinator *coordinator) {
     struct err err;
     err_set(&err, ERR_NOMEM, "no memory for the shards of the stream");
@@ -211,7 +216,7 @@ static void claimed(void *ctx, const struct err *err) {
     if (err->code == ERR_LEASE_LOST) {
         LOG_INFO("lease", "not-taken", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
         shard->has_lease = shard->lease.key[0] != '\0';
-    } else if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+    } else if (is_final(err)) {
         fail(coordinator, err);
     } else {
         LOG_WARN("lease", "take-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
@@ -409,7 +414,7 @@ static void created(void *ctx, const struct err *err) {
         create_next(coordinator);
         return;
     }
-    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+    if (is_final(err)) {
         fail(coordinator, err);
         return;
     }
@@ -482,7 +487,7 @@ static void child_created(void *ctx, const struct err *err) {
         create_children(parent);
         return;
     }
-    if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
+    if (is_final(err)) {
         fail(coordinator, err);
         return;
     }

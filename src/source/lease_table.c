@@ -94,6 +94,13 @@ static void op_finish(struct op *op, const struct err *err) {
     done(ctx, err != NULL ? &copy : NULL);
 }
 
+/* Never a silent new start. */
+static void table_gone(struct op *op, const struct err *err) {
+    struct err gone;
+    err_set(&gone, ERR_TABLE_GONE, "the table was deleted while running (%s)", err->text);
+    op_finish(op, &gone);
+}
+
 static void op_fail_later(void *ctx) {
     struct op *op = ctx;
     op_finish(op, &op->err);
@@ -240,9 +247,7 @@ static void scan_got(void *ctx, const struct err *err, const struct aws_json_val
     op->call = NULL;
     if (err != NULL) {
         if (err->code == ERR_AWS_NOT_FOUND) {
-            struct err gone;
-            err_set(&gone, ERR_TABLE_GONE, "the table was deleted while running (%s)", err->text);
-            op_finish(op, &gone);
+            table_gone(op, err);
             return;
         }
         op_finish(op, err);
@@ -343,9 +348,7 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
         return;
     }
     if (err->code == ERR_AWS_NOT_FOUND) {
-        struct err gone;
-        err_set(&gone, ERR_TABLE_GONE, "the table was deleted while running (%s)", err->text);
-        op_finish(op, &gone);
+        table_gone(op, err);
         return;
     }
     if (err->code != ERR_AWS_CONDITION) {

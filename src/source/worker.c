@@ -117,7 +117,8 @@ static void sink_acked(void *ctx, const uint64_t *tokens, size_t count) {
     resume_waiting(worker);
 }
 
-static void memory_freed(void *ctx) {
+/* A lane_fn and a sink's event: there is room again, of whatever kind. */
+static void go_on(void *ctx) {
     resume_waiting(ctx);
 }
 
@@ -126,16 +127,6 @@ void worker_memory_freed(struct worker *worker) {
     if (!aws_linked_list_empty(&worker->blocked) && !worker->memory_timer.armed) {
         lane_timer_set_ms(&worker->memory_timer, 0);
     }
-}
-
-static void sink_writable(void *ctx) {
-    resume_waiting(ctx);
-}
-
-static void sink_is_ready(void *ctx) {
-    struct worker *worker = ctx;
-    worker->sink_ready = true;
-    resume_waiting(worker);
 }
 
 static void stop_all_now(struct worker *worker) {
@@ -155,8 +146,8 @@ static void sink_failed(void *ctx, const struct err *err) {
 
 static const struct sink_events sink_events = {
     .acked = sink_acked,
-    .writable = sink_writable,
-    .ready = sink_is_ready,
+    .writable = go_on,
+    .ready = go_on,
     .failed = sink_failed,
 };
 
@@ -389,7 +380,7 @@ struct worker *worker_new(const struct source_common *common, struct lane *lane,
     aws_linked_list_init(&worker->blocked);
     lane_timer_init(&worker->stats_timer, lane, update_stats, worker);
     lane_timer_init(&worker->deadline, lane, on_deadline, worker);
-    lane_timer_init(&worker->memory_timer, lane, memory_freed, worker);
+    lane_timer_init(&worker->memory_timer, lane, go_on, worker);
     lane_post(lane, &worker->open_message, do_open, worker);
     return worker;
 }

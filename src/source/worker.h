@@ -62,7 +62,6 @@ struct worker {
     struct lane_timer deadline;
     struct worker_stats stats;
     bool opened;
-    bool sink_ready;
     bool sink_dead;
     bool stopping;
     bool closing;
