@@ -5,6 +5,8 @@
 #include <aws/checksums/crc.h>
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Field numbers of pulsar_api.proto that the hot path writes. */
@@ -16,6 +18,7 @@ enum {
     SEND_SEQUENCE_ID = 2,
     SEND_NUM_MESSAGES = 3,
     SEND_HIGHEST_SEQUENCE_ID = 6,
+    SEND_IS_CHUNK = 7,
 
     ENTRY_PRODUCER_NAME = 1,
     ENTRY_SEQUENCE_ID = 2,
@@ -26,10 +29,17 @@ enum {
     ENTRY_UNCOMPRESSED_SIZE = 9,
     ENTRY_NUM_MESSAGES = 11,
     ENTRY_EVENT_TIME = 12,
+    ENTRY_SCHEMA_VERSION = 16,
     ENTRY_KEY_IS_BASE64 = 17,
     ENTRY_ORDERING_KEY = 18,
+    ENTRY_DELIVER_AT = 19,
     ENTRY_HIGHEST_SEQUENCE_ID = 24,
     ENTRY_NULL_VALUE = 25,
+    ENTRY_UUID = 26,
+    ENTRY_CHUNKS = 27,
+    ENTRY_CHUNKS_LEN = 28,
+    ENTRY_CHUNK = 29,
+    ENTRY_NULL_KEY = 30,
 
     SINGLE_PROPERTIES = 1,
     SINGLE_PARTITION_KEY = 2,
@@ -39,6 +49,7 @@ enum {
     SINGLE_ORDERING_KEY = 7,
     SINGLE_SEQUENCE_ID = 8,
     SINGLE_NULL_VALUE = 9,
+    SINGLE_NULL_KEY = 10,
 
     PROPERTY_NAME = 1,
     PROPERTY_VALUE = 2,
@@ -48,7 +59,8 @@ enum {
     CHECKSUM_MAGIC = 0x0e01,
     /* totalSize, commandSize, the longest SEND, magic, crc32c, metadataSize. */
     HEADER_FRAME_MAX = 4 + 4 + 48 + 2 + 4 + 4,
-    /* All of an entry's metadata but name, keys, properties: each field at its longest. */
+    /* All of an entry's metadata but name, keys, properties, schema version and what makes it a
+     * chunk: each field at its longest. */
     HEADER_METADATA_MAX = 96,
     MEMORY_MIN = 4096,
 };
@@ -81,6 +93,8 @@ static void give_back(struct outgoing *frame) {
     struct batch *batch = (struct batch *)frame; /* its first member */
     struct batch_pool *pool = batch->pool;
     pool->in_use--;
+    free(batch->refusal);
+    batch->refusal = NULL;
     if (pool->free_bytes + batch_memory(batch) > pool->keep_bytes) {
         destroy(batch);
         return;
@@ -148,19 +162,25 @@ static void measure(const struct pulsar_message *message, const struct batch_lim
                 ? wire_text_size(SINGLE_ORDERING_KEY, message->ordering_key.len)
                 : 0;
     sizes->header = HEADER_METADATA_MAX + limits->name_len + keys;
+    if (limits->schema_version.len > 0) {
+        sizes->header += wire_text_size(ENTRY_SCHEMA_VERSION, limits->schema_version.len);
+    }
     sizes->single = 0;
     if (limits->raw) {
         sizes->header += sizes->properties;
         sizes->entry = sizes->value;
         return;
     }
-    sizes->single = sizes->properties + keys + wire_number_size(SINGLE_PAYLOAD_SIZE, sizes->value) +
-                    wire_number_size(SINGLE_SEQUENCE_ID, sequence_id);
+    sizes->single = sizes->properties + keys + wire_number_size(SINGLE_PAYLOAD_SIZE, sizes->value);
+    if (!limits->late_ids) {
+        sizes->single += wire_number_size(SINGLE_SEQUENCE_ID, sequence_id);
+    }
     if (message->event_time_ms > 0) {
         sizes->single += wire_number_size(SINGLE_EVENT_TIME, (uint64_t)message->event_time_ms);
     }
     sizes->single += message->key_is_base64 ? 2 : 0;
     sizes->single += message->null_value ? 2 : 0;
+    sizes->single += message->null_key ? 2 : 0;
     sizes->entry = 4 + sizes->single + sizes->value;
 }
 
@@ -211,6 +231,45 @@ static enum batch_add make_room(struct batch *batch, size_t needed, size_t budge
     return BATCH_ADDED;
 }
 
+/* "<producer>-<sequence id>" names a message that is split into chunks. */
+enum { UUID_NAME_MAX = 256, UUID_EXTRA = 1 + 20 };
+
+/* What makes a chunk's metadata longer than that of the whole message, at most. */
+static size_t part_size_max(size_t name_len) {
+    return wire_text_size(ENTRY_UUID, name_len + UUID_EXTRA) +
+           wire_number_size(ENTRY_CHUNKS, UINT32_MAX) +
+           wire_number_size(ENTRY_CHUNKS_LEN, UINT32_MAX) +
+           wire_number_size(ENTRY_CHUNK, UINT32_MAX);
+}
+
+/* Less than this of a message's bytes in each chunk is not worth it. */
+enum { CHUNK_MIN = 1024 };
+
+static bool is_too_large(const struct batch_limits *limits, const struct sizes *sizes) {
+    if (limits->max_whole_size == 0) {
+        return 4 + sizes->header + sizes->entry > limits->max_message_size;
+    }
+    return sizes->entry > limits->max_whole_size ||
+           4 + sizes->header + part_size_max(limits->name_len) + CHUNK_MIN >
+               limits->max_message_size;
+}
+
+static bool refuse(const struct batch_limits *limits, const struct pulsar_message *message,
+                   const struct sizes *sizes, struct err *err) {
+    size_t size = 4 + sizes->header + sizes->entry;
+    if (limits->max_whole_size != 0 && sizes->entry > limits->max_whole_size) {
+        return err_set(err, ERR_PULSAR_TOO_LARGE,
+                       "a message of %zu bytes does not fit into the memory for messages of %zu "
+                       "bytes",
+                       size, limits->max_whole_size);
+    }
+    return err_set(err, ERR_PULSAR_TOO_LARGE,
+                   "a message of %zu bytes (value %zu, key %zu) is over the broker's "
+                   "maxMessageSize of %zu bytes; raise maxMessageSize in the broker (and bookie) "
+                   "configuration",
+                   size, sizes->value, message->key.len, limits->max_message_size);
+}
+
 /* Where the payload starts in a batch that opens with this message, behind the longest header. */
 static size_t room_before(const struct sizes *sizes) {
     return HEADER_FRAME_MAX + sizes->header;
@@ -226,7 +285,8 @@ static char *put_properties(char *to, uint32_t field, const struct pulsar_messag
     return to;
 }
 
-static char *put_single(char *to, const struct pulsar_message *message, const struct sizes *sizes,
+static char *put_single(char *to, const struct batch_limits *limits,
+                        const struct pulsar_message *message, const struct sizes *sizes,
                         uint64_t sequence_id) {
     to = put_properties(to, SINGLE_PROPERTIES, message);
     if (message->key.ptr != NULL) {
@@ -242,33 +302,54 @@ static char *put_single(char *to, const struct pulsar_message *message, const st
     if (message->ordering_key.ptr != NULL) {
         to = wire_put_text(to, SINGLE_ORDERING_KEY, message->ordering_key);
     }
-    to = wire_put_number(to, SINGLE_SEQUENCE_ID, sequence_id);
+    if (!limits->late_ids) {
+        to = wire_put_number(to, SINGLE_SEQUENCE_ID, sequence_id);
+    }
     if (message->null_value) {
         to = wire_put_number(to, SINGLE_NULL_VALUE, 1);
+    }
+    if (message->null_key) {
+        to = wire_put_number(to, SINGLE_NULL_KEY, 1);
     }
     return to;
 }
 
 /* What the first message adds to the entry's metadata, behind everything else (protobuf allows any
  * order). */
-static char *put_tail(char *to, const struct pulsar_message *message, bool raw) {
+static char *put_tail(struct batch *batch, char *tail, const struct pulsar_message *message,
+                      bool raw) {
+    char *to = tail;
     if (raw) {
         to = put_properties(to, ENTRY_PROPERTIES, message);
     }
+    batch->key_len = 0;
     if (message->key.ptr != NULL) {
         to = wire_put_text(to, ENTRY_PARTITION_KEY, message->key);
+        batch->key_len = message->key.len;
+        batch->key_at = (size_t)(to - tail) - message->key.len;
     }
-    if (raw && message->event_time_ms > 0) {
-        to = wire_put_number(to, ENTRY_EVENT_TIME, (uint64_t)message->event_time_ms);
+    if (message->ordering_key.ptr != NULL) {
+        to = wire_put_text(to, ENTRY_ORDERING_KEY, message->ordering_key);
+        batch->key_len = message->ordering_key.len;
+        batch->key_at = (size_t)(to - tail) - message->ordering_key.len;
     }
     if (message->key_is_base64) {
         to = wire_put_number(to, ENTRY_KEY_IS_BASE64, 1);
     }
-    if (message->ordering_key.ptr != NULL) {
-        to = wire_put_text(to, ENTRY_ORDERING_KEY, message->ordering_key);
+    if (!raw) {
+        return to;
     }
-    if (raw && message->null_value) {
+    if (message->event_time_ms > 0) {
+        to = wire_put_number(to, ENTRY_EVENT_TIME, (uint64_t)message->event_time_ms);
+    }
+    if (message->deliver_at_ms > 0) {
+        to = wire_put_number(to, ENTRY_DELIVER_AT, (uint64_t)message->deliver_at_ms);
+    }
+    if (message->null_value) {
         to = wire_put_number(to, ENTRY_NULL_VALUE, 1);
+    }
+    if (message->null_key) {
+        to = wire_put_number(to, ENTRY_NULL_KEY, 1);
     }
     return to;
 }
@@ -278,12 +359,27 @@ static void open_with(struct batch *batch, const struct batch_limits *limits,
                       const struct sizes *sizes) {
     /* Written where the header's other fields will end up, then moved to the end of the room. */
     char *tail = batch->memory + HEADER_FRAME_MAX;
-    batch->tail_len = (size_t)(put_tail(tail, message, limits->raw) - tail);
+    batch->tail_len = (size_t)(put_tail(batch, tail, message, limits->raw) - tail);
     batch->start = room_before(sizes);
     batch->end = batch->start;
     memmove(batch->memory + batch->start - batch->tail_len, tail, batch->tail_len);
     batch->first_sequence_id = sequence_id;
     batch->raw = limits->raw;
+}
+
+bool batch_has_key_of(const struct batch *batch, const struct pulsar_message *message) {
+    struct str key = message->ordering_key.ptr != NULL ? message->ordering_key : message->key;
+    const char *tail = batch->memory + batch->start - batch->tail_len;
+    return key.len == batch->key_len &&
+           (key.len == 0 || memcmp(key.ptr, tail + batch->key_at, key.len) == 0);
+}
+
+bool batch_add_token(struct batch *batch, uint64_t token) {
+    if (make_room(batch, 0, SIZE_MAX) != BATCH_ADDED) {
+        return false;
+    }
+    batch->tokens[batch->count++] = token;
+    return true;
 }
 
 enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
@@ -298,13 +394,8 @@ enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
             4 + header + payload > limits->max_message_size) {
             return BATCH_FULL;
         }
-    } else if (4 + sizes.header + sizes.entry > limits->max_message_size) {
-        err_set(
-            err, ERR_PULSAR_TOO_LARGE,
-            "a message of %zu bytes (value %zu, key %zu) is over the broker's maxMessageSize of "
-            "%zu bytes; raise maxMessageSize in the broker (and bookie) configuration",
-            4 + sizes.header + sizes.entry, sizes.value, message->key.len,
-            limits->max_message_size);
+    } else if (is_too_large(limits, &sizes)) {
+        refuse(limits, message, &sizes, err);
         return BATCH_TOO_LARGE;
     }
     size_t at = batch->count > 0 ? batch->end : room_before(&sizes);
@@ -318,7 +409,7 @@ enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
     char *to = batch->memory + at;
     if (!batch->raw) {
         to = wire_put_be32(to, (uint32_t)sizes.single);
-        to = put_single(to, message, &sizes, sequence_id);
+        to = put_single(to, limits, message, &sizes, sequence_id);
     }
     for (size_t i = 0; i < message->value_parts; i++) {
         to = wire_put_bytes(to, message->value[i]);
@@ -326,12 +417,34 @@ enum batch_add batch_add(struct batch *batch, const struct batch_limits *limits,
     assert(to == batch->memory + at + sizes.entry);
     batch->end = (size_t)(to - batch->memory);
     batch->tokens[batch->count++] = token;
+    batch->last_sequence_id = sequence_id;
     return BATCH_ADDED;
+}
+
+void batch_number(struct batch *batch, uint64_t first_sequence_id) {
+    batch->first_sequence_id = first_sequence_id;
+    batch->last_sequence_id = first_sequence_id + batch->count - 1;
 }
 
 bool batch_is_full(const struct batch *batch, const struct batch_limits *limits) {
     return batch->raw || batch->count >= limits->max_messages ||
            batch->end - batch->start >= limits->max_bytes;
+}
+
+/* All but memory and payload. The tokens change places, so that both keep an array. */
+static void take_description(struct batch *to, struct batch *from) {
+    to->tail_len = from->tail_len;
+    to->raw = from->raw;
+    to->first_sequence_id = from->first_sequence_id;
+    to->last_sequence_id = from->last_sequence_id;
+    to->opened_ns = from->opened_ns;
+    to->count = from->count;
+    uint64_t *tokens = to->tokens;
+    size_t token_capacity = to->token_capacity;
+    to->tokens = from->tokens;
+    to->token_capacity = from->token_capacity;
+    from->tokens = tokens;
+    from->token_capacity = token_capacity;
 }
 
 /* Moves everything to a batch with the compressed payload; the old one goes back to the pool,
@@ -360,44 +473,52 @@ static size_t compress_payload(struct batch **batch, struct compressor *compress
            plain->memory + plain->start - plain->tail_len, plain->tail_len);
     packed->start = plain->start;
     packed->end = plain->start + len;
-    packed->tail_len = plain->tail_len;
-    packed->count = plain->count;
-    packed->raw = plain->raw;
-    packed->first_sequence_id = plain->first_sequence_id;
-    packed->opened_ns = plain->opened_ns;
-    /* The tokens change places, so that both keep an array. */
-    uint64_t *tokens = packed->tokens;
-    size_t token_capacity = packed->token_capacity;
-    packed->tokens = plain->tokens;
-    packed->token_capacity = plain->token_capacity;
-    plain->tokens = tokens;
-    plain->token_capacity = token_capacity;
+    take_description(packed, plain);
     batch_release(plain);
     *batch = packed;
     return payload.len;
 }
 
 static char *put_send(char *to, const struct batch *batch, const struct batch_header *header) {
-    uint64_t last = batch_last_sequence_id(batch);
     size_t len = wire_number_size(SEND_PRODUCER_ID, header->producer_id) +
                  wire_number_size(SEND_SEQUENCE_ID, batch->first_sequence_id);
     if (!batch->raw) {
         len += wire_number_size(SEND_NUM_MESSAGES, batch->count) +
-               wire_number_size(SEND_HIGHEST_SEQUENCE_ID, last);
+               wire_number_size(SEND_HIGHEST_SEQUENCE_ID, batch->last_sequence_id);
     }
+    len += batch->is_chunk ? 2 : 0;
     to = wire_put_number(to, BASE_TYPE, BASE_SEND);
     to = wire_put_length(to, BASE_SEND, len);
     to = wire_put_number(to, SEND_PRODUCER_ID, header->producer_id);
     to = wire_put_number(to, SEND_SEQUENCE_ID, batch->first_sequence_id);
     if (!batch->raw) {
         to = wire_put_number(to, SEND_NUM_MESSAGES, batch->count);
-        to = wire_put_number(to, SEND_HIGHEST_SEQUENCE_ID, last);
+        to = wire_put_number(to, SEND_HIGHEST_SEQUENCE_ID, batch->last_sequence_id);
+    }
+    if (batch->is_chunk) {
+        to = wire_put_number(to, SEND_IS_CHUNK, 1);
     }
     return to;
 }
 
+/* Which part of its message a chunk is. */
+struct part {
+    struct str uuid;
+    uint32_t number;
+    uint32_t count;
+    size_t total; /* bytes of all parts */
+};
+
+static char *put_part(char *to, const struct part *part) {
+    to = wire_put_text(to, ENTRY_UUID, part->uuid);
+    to = wire_put_number(to, ENTRY_CHUNKS, part->count);
+    to = wire_put_number(to, ENTRY_CHUNKS_LEN, part->total);
+    return wire_put_number(to, ENTRY_CHUNK, part->number);
+}
+
 static char *put_metadata(char *to, const struct batch *batch, const struct batch_header *header,
-                          const struct compressor *compressor, size_t uncompressed) {
+                          const struct compressor *compressor, size_t uncompressed,
+                          const struct part *part) {
     to = wire_put_text(to, ENTRY_PRODUCER_NAME, header->producer_name);
     to = wire_put_number(to, ENTRY_SEQUENCE_ID, batch->first_sequence_id);
     to = wire_put_number(to, ENTRY_PUBLISH_TIME, header->publish_time_ms);
@@ -408,24 +529,28 @@ static char *put_metadata(char *to, const struct batch *batch, const struct batc
     }
     if (!batch->raw) {
         to = wire_put_number(to, ENTRY_NUM_MESSAGES, batch->count);
-        to = wire_put_number(to, ENTRY_HIGHEST_SEQUENCE_ID, batch_last_sequence_id(batch));
+        to = wire_put_number(to, ENTRY_HIGHEST_SEQUENCE_ID, batch->last_sequence_id);
     }
-    return to;
+    if (header->schema_version.len > 0) {
+        to = wire_put_text(to, ENTRY_SCHEMA_VERSION, header->schema_version);
+    }
+    return part != NULL ? put_part(to, part) : to;
 }
 
-void batch_seal(struct batch **batch_in_out, struct compressor *compressor,
-                const struct batch_header *header) {
-    size_t uncompressed = compress_payload(batch_in_out, compressor);
-    struct batch *batch = *batch_in_out;
+/* Writes the header in front of the payload. uncompressed: its size before compression, or 0. */
+static void finish(struct batch *batch, const struct compressor *compressor,
+                   const struct batch_header *header, size_t uncompressed,
+                   const struct part *part) {
     char *end = batch->memory + batch->end;
 
     /* From the payload to the left. The metadata's first part goes to the room's beginning first,
      * as its size is known only then; so does the command. Both are some fifty bytes. */
     char *metadata = batch->memory + HEADER_FRAME_MAX;
     size_t head_len =
-        (size_t)(put_metadata(metadata, batch, header, compressor, uncompressed) - metadata);
+        (size_t)(put_metadata(metadata, batch, header, compressor, uncompressed, part) - metadata);
     size_t metadata_len = head_len + batch->tail_len;
     char *metadata_at = batch->memory + batch->start - metadata_len;
+    assert(metadata_at >= metadata);
     memmove(metadata_at, metadata, head_len);
 
     char *checked = metadata_at - 4; /* what the checksum covers */
@@ -445,6 +570,87 @@ void batch_seal(struct batch **batch_in_out, struct compressor *compressor,
     at = wire_put_be16(at, CHECKSUM_MAGIC);
     at = wire_put_be32(at, checksum);
     assert(at == checked);
+}
+
+void batch_seal(struct batch **batch_in_out, struct compressor *compressor,
+                const struct batch_header *header) {
+    size_t uncompressed = compress_payload(batch_in_out, compressor);
+    finish(*batch_in_out, compressor, header, uncompressed, NULL);
+}
+
+static void release_list(struct batch *batch) {
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+        batch_release(batch);
+        batch = next;
+    }
+}
+
+/* A list of empty chunks with room for a header and so many bytes each; NULL when out of memory. */
+static struct batch *take_chunks(struct batch_pool *pool, uint32_t count, size_t bytes) {
+    struct batch *first = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct batch *chunk = batch_take(pool);
+        if (chunk == NULL || make_room(chunk, bytes, SIZE_MAX) != BATCH_ADDED) {
+            if (chunk != NULL) {
+                batch_release(chunk);
+            }
+            release_list(first);
+            return NULL;
+        }
+        chunk->next = first;
+        first = chunk;
+    }
+    return first;
+}
+
+bool batch_seal_in_chunks(struct batch **batch, size_t max_message_size,
+                          struct compressor *compressor, const struct batch_header *header) {
+    size_t uncompressed = compress_payload(batch, compressor);
+    struct batch *whole = *batch;
+    size_t total = batch_payload_len(whole);
+    size_t metadata_max = whole->start - HEADER_FRAME_MAX;
+    if (4 + metadata_max + total <= max_message_size) {
+        finish(whole, compressor, header, uncompressed, NULL);
+        return true;
+    }
+    metadata_max += part_size_max(header->producer_name.len);
+    assert(4 + metadata_max < max_message_size); /* batch_add saw to it */
+    size_t piece = max_message_size - 4 - metadata_max;
+    uint32_t count = (uint32_t)((total + piece - 1) / piece);
+    size_t start = HEADER_FRAME_MAX + metadata_max;
+    struct batch *chunks = take_chunks(whole->pool, count, start + (piece < total ? piece : total));
+    if (chunks == NULL) {
+        return false;
+    }
+    struct str name = header->producer_name;
+    char uuid[UUID_NAME_MAX + UUID_EXTRA + 1];
+    int uuid_len = snprintf(uuid, sizeof uuid, "%.*s-%" PRIu64,
+                            (int)(name.len < UUID_NAME_MAX ? name.len : UUID_NAME_MAX), name.ptr,
+                            whole->first_sequence_id);
+    struct part part = {.uuid = str_make(uuid, (size_t)uuid_len), .count = count, .total = total};
+    const char *from = whole->memory + whole->start;
+    const char *tail = from - whole->tail_len;
+    for (struct batch *chunk = chunks; chunk != NULL; chunk = chunk->next, part.number++) {
+        size_t len = part.number + 1 < count ? piece : total - part.number * piece;
+        chunk->start = start;
+        chunk->end = start + len;
+        chunk->raw = true;
+        chunk->is_chunk = true;
+        chunk->tail_len = whole->tail_len;
+        chunk->first_sequence_id = whole->first_sequence_id;
+        chunk->last_sequence_id = whole->first_sequence_id;
+        chunk->opened_ns = whole->opened_ns;
+        memcpy(chunk->memory + start - whole->tail_len, tail, whole->tail_len);
+        memcpy(chunk->memory + start, from + part.number * piece, len);
+        finish(chunk, compressor, header, uncompressed, &part);
+        if (chunk->next == NULL) {
+            take_description(chunk, whole);
+        }
+    }
+    batch_release(whole);
+    *batch = chunks;
+    return true;
 }
 
 bool batch_checksum_ok(const struct batch *batch) {

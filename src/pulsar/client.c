@@ -47,6 +47,9 @@ struct pulsar_client {
     struct pooled *pool;     /* connections that take users */
     size_t connection_count; /* all that are not freed */
     struct batch_pool batches;
+    struct memory_budget memory;
+    struct aws_linked_list waiters; /* for memory; first come, first served */
+    struct lane_timer memory_timer;
     uint64_t last_producer_id;
     int producer_count;
     struct aws_linked_list queries;
@@ -71,6 +74,10 @@ struct batch_pool *client_batches(struct pulsar_client *client) {
     return &client->batches;
 }
 
+struct memory_budget *client_memory(struct pulsar_client *client) {
+    return &client->memory;
+}
+
 char *client_listener_name(const struct pulsar_client *client) {
     return client->listener_name;
 }
@@ -93,10 +100,56 @@ void client_count_producer(struct pulsar_client *client, int change) {
     client->producer_count += change;
 }
 
+/* ---- Memory. */
+
+bool client_has_memory(const struct pulsar_client *client) {
+    return client->memory.held_bytes <= client->memory.max_bytes - client->memory.max_bytes / 4;
+}
+
+void client_wait_for_memory(struct pulsar_client *client, struct client_waiter *waiter) {
+    if (!waiter->waiting) {
+        waiter->waiting = true;
+        aws_linked_list_push_back(&client->waiters, &waiter->node);
+    }
+}
+
+void client_forget_waiter(struct client_waiter *waiter) {
+    if (waiter->waiting) {
+        waiter->waiting = false;
+        aws_linked_list_remove(&waiter->node);
+    }
+}
+
+void client_memory_freed(struct pulsar_client *client) {
+    if (!aws_linked_list_empty(&client->waiters) && client_has_memory(client) &&
+        !client->memory_timer.armed) {
+        lane_timer_set_ms(&client->memory_timer, 0);
+    }
+}
+
+/* A lane_fn. Who cannot use it up waits again, at the end of the list. */
+static void tell_waiters(void *ctx) {
+    struct pulsar_client *client = ctx;
+    struct aws_linked_list turn;
+    aws_linked_list_init(&turn);
+    aws_linked_list_swap_contents(&turn, &client->waiters);
+    while (!aws_linked_list_empty(&turn)) {
+        struct client_waiter *waiter =
+            AWS_CONTAINER_OF(aws_linked_list_front(&turn), struct client_waiter, node);
+        client_forget_waiter(waiter);
+        if (client_has_memory(client)) {
+            waiter->freed(waiter);
+        } else {
+            client_wait_for_memory(client, waiter);
+        }
+    }
+}
+
 /* ---- Connections. */
 
 static void free_client(struct pulsar_client *client) {
     lane_timer_cancel(&client->close_timer);
+    lane_timer_cancel(&client->memory_timer);
     batch_pool_done(&client->batches);
     auth_done(&client->config.auth);
     free(client->config.client_version);
@@ -249,7 +302,10 @@ struct pulsar_client *pulsar_client_new(struct lane *lane,
         backoff_make(or_default(options->backoff_initial_ms, DEFAULT_BACKOFF_INITIAL_MS),
                      or_default(options->backoff_max_ms, DEFAULT_BACKOFF_MAX_MS));
     batch_pool_init(&client->batches, POOL_KEEP_BYTES);
+    client->memory.max_bytes = options->memory_budget != 0 ? options->memory_budget : SIZE_MAX;
+    aws_linked_list_init(&client->waiters);
     aws_linked_list_init(&client->queries);
+    lane_timer_init(&client->memory_timer, lane, tell_waiters, client);
     lane_timer_init(&client->close_timer, lane, finish_close, client);
     if (!address_parse_url(str_trim(options->service_url), client->services, MAX_SERVICES,
                            &client->service_count, err) ||

@@ -6,14 +6,15 @@
 #define PULSAR_CLIENT_H
 
 #include "base/backoff.h"
-#include "pulsar/batch.h"
 #include "pulsar/connection.h"
+#include "pulsar/outbox.h"
 #include "pulsar/producer.h"
 
 struct lane *client_lane(const struct pulsar_client *client);
 uint32_t client_operation_timeout_ms(const struct pulsar_client *client);
 struct backoff client_backoff(const struct pulsar_client *client);
 struct batch_pool *client_batches(struct pulsar_client *client);
+struct memory_budget *client_memory(struct pulsar_client *client);
 /* NULL when there is none. */
 char *client_listener_name(const struct pulsar_client *client);
 /* Never 0; unique within the client, so that one connection can carry them all. */
@@ -28,6 +29,21 @@ void client_service_failed(struct pulsar_client *client, const struct address *s
  * if there is none. NULL when out of memory. */
 struct connection *client_connection(struct pulsar_client *client, const struct address *logical,
                                      const struct address *physical);
+
+/* A quarter of the memory budget is free. */
+bool client_has_memory(const struct pulsar_client *client);
+/* Embedded in who waits for that; all-zero at first. */
+struct client_waiter {
+    struct aws_linked_list_node node;
+    bool waiting;
+    void (*freed)(struct client_waiter *waiter);
+};
+/* `freed` comes once, in a later turn of the loop. Waiting already is fine. */
+void client_wait_for_memory(struct pulsar_client *client, struct client_waiter *waiter);
+/* Not waiting is fine. */
+void client_forget_waiter(struct client_waiter *waiter);
+/* The budget was charged less than before. */
+void client_memory_freed(struct pulsar_client *client);
 
 /* Producers count themselves, so that closing the client under one is noticed. */
 void client_count_producer(struct pulsar_client *client, int change);

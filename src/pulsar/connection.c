@@ -41,6 +41,7 @@ struct connection {
     struct connection_user *by_id[USER_BUCKETS];
     struct aws_linked_list
         requests; /* in the order of their deadlines, which all are equally far */
+    struct aws_linked_list expected; /* requests without a deadline */
     uint64_t last_request_id;
 
     struct lane_timer deadline_timer; /* connecting, then the first request's */
@@ -99,11 +100,14 @@ static void tell_lost(struct connection *connection) {
             user->events->lost(user, &connection->reason);
         }
     }
-    while (!aws_linked_list_empty(&connection->requests)) {
-        struct connection_request *request = AWS_CONTAINER_OF(
-            aws_linked_list_front(&connection->requests), struct connection_request, node);
-        connection_forget(request);
-        request->done(request, &connection->reason, NULL);
+    struct aws_linked_list *asked[] = {&connection->requests, &connection->expected};
+    for (size_t i = 0; i < 2; i++) {
+        while (!aws_linked_list_empty(asked[i])) {
+            struct connection_request *request =
+                AWS_CONTAINER_OF(aws_linked_list_front(asked[i]), struct connection_request, node);
+            connection_forget(request);
+            request->done(request, &connection->reason, NULL);
+        }
     }
 }
 
@@ -187,6 +191,11 @@ void connection_ask(struct connection *connection, struct connection_request *re
     }
 }
 
+void connection_expect(struct connection *connection, struct connection_request *request) {
+    request->connection = connection;
+    aws_linked_list_push_back(&connection->expected, &request->node);
+}
+
 void connection_forget(struct connection_request *request) {
     if (request->connection != NULL) {
         request->connection = NULL;
@@ -226,27 +235,38 @@ static void deadline_passed(void *ctx) {
     }
 }
 
-static void answer(struct connection *connection, uint64_t request_id,
-                   const Pulsar__BaseCommand *reply) {
-    struct aws_linked_list_node *node = aws_linked_list_begin(&connection->requests);
-    for (; node != aws_linked_list_end(&connection->requests); node = aws_linked_list_next(node)) {
+static struct connection_request *find_request(struct aws_linked_list *list, uint64_t id) {
+    struct aws_linked_list_node *node = aws_linked_list_begin(list);
+    for (; node != aws_linked_list_end(list); node = aws_linked_list_next(node)) {
         struct connection_request *request =
             AWS_CONTAINER_OF(node, struct connection_request, node);
-        if (request->id == request_id) {
-            connection_forget(request);
-            if (reply->error != NULL) {
-                struct err err;
-                server_error_set(&err, (int)reply->error->error, reply->error->message);
-                err_context(&err, "broker %s", name_of(connection).text);
-                request->done(request, &err, NULL);
-            } else {
-                request->done(request, NULL, reply);
-            }
-            return;
+        if (request->id == id) {
+            return request;
         }
     }
-    LOG_DEBUG("pulsar.connection", "late_reply", LOG_TEXT("broker", name_of(connection).text),
-              LOG_U64("request", request_id));
+    return NULL;
+}
+
+static void answer(struct connection *connection, uint64_t request_id,
+                   const Pulsar__BaseCommand *reply) {
+    struct connection_request *request = find_request(&connection->requests, request_id);
+    if (request == NULL) {
+        request = find_request(&connection->expected, request_id);
+    }
+    if (request == NULL) {
+        LOG_DEBUG("pulsar.connection", "late_reply", LOG_TEXT("broker", name_of(connection).text),
+                  LOG_U64("request", request_id));
+        return;
+    }
+    connection_forget(request);
+    if (reply->error != NULL) {
+        struct err err;
+        server_error_set(&err, (int)reply->error->error, reply->error->message);
+        err_context(&err, "broker %s", name_of(connection).text);
+        request->done(request, &err, NULL);
+    } else {
+        request->done(request, NULL, reply);
+    }
 }
 
 /* ---- Users. */
@@ -543,6 +563,7 @@ struct connection *connection_new(const struct connection_config *config,
     aws_linked_list_init(&connection->users);
     aws_linked_list_init(&connection->blocked);
     aws_linked_list_init(&connection->requests);
+    aws_linked_list_init(&connection->expected);
     lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
     lane_timer_init(&connection->keep_alive_timer, config->lane, keep_alive, connection);
     lane_timer_init(&connection->kick_timer, config->lane, kick, connection);

@@ -100,6 +100,8 @@ uint64_t connection_new_request_id(struct connection *connection);
  * operation_timeout_ms or its end at the latest. */
 void connection_ask(struct connection *connection, struct connection_request *request,
                     const Pulsar__BaseCommand *command);
+/* In done: another answer to the same request will come, who knows when. */
+void connection_expect(struct connection *connection, struct connection_request *request);
 /* done will not come. Not waiting is fine. */
 void connection_forget(struct connection_request *request);
 /* A command that nobody answers. */

@@ -72,6 +72,9 @@ static bool is_final(const struct partition *partition, const struct err *err) {
         return err->code == ERR_PULSAR_TERMINATED || err->code == ERR_PULSAR_FENCED ||
                err->code == ERR_PULSAR_NO_TOPIC || err->code == ERR_PULSAR_TOO_LARGE;
     }
+    if (err->code == ERR_PULSAR_BUSY) {
+        return !partition->shared->wait_for_name;
+    }
     return err->class == ERR_CLASS_AUTH || err->class == ERR_CLASS_FATAL ||
            err->class == ERR_CLASS_LOST;
 }
@@ -83,6 +86,7 @@ static void give_up(struct partition *partition, const struct err *err) {
     }
     let_go(partition);
     lane_timer_cancel(&partition->batch_timer);
+    lane_timer_cancel(&partition->known_timer);
     set_state(partition, PARTITION_CLOSED, err->text);
     partition->shared->events->failed(partition, err);
 }
@@ -101,6 +105,9 @@ static void retry_later(struct partition *partition, const struct err *reason) {
     set_state(partition, PARTITION_WAIT, err.text);
     lane_timer_set_ms(&partition->retry_timer, delay_ms);
     partition->shared->events->lost(partition, &err);
+    if (err.code == ERR_PULSAR_QUOTA_REFUSED) { /* the topic's policy: fail, do not hold */
+        partition_give_up_messages(partition, &err);
+    }
 }
 
 static void retired(struct connection_request *request, const struct err *err,
@@ -131,75 +138,45 @@ static void retire(struct partition *partition, const struct err *reason) {
 
 /* ---- Sending. */
 
-static uint64_t memory_left(const struct partition_shared *shared) {
-    if (shared->stats.in_flight == 0) {
-        return SIZE_MAX; /* one message must always be possible */
-    }
-    return shared->stats.in_flight_bytes < shared->max_pending_bytes
-               ? shared->max_pending_bytes - shared->stats.in_flight_bytes
-               : 0;
-}
-
 /* Hands over what the connection has room for. */
 static void pump(struct partition *partition) {
     if (partition->state != PARTITION_READY) {
         return;
     }
     struct connection *connection = partition->user.connection;
-    while (partition->unsent != NULL) {
-        struct batch *batch = partition->unsent;
+    struct pulsar_producer_stats *stats = &partition->shared->outbox.stats;
+    while (partition->outbox.unsent != NULL) {
         if (!connection_is_writable(connection)) {
             connection_block(&partition->user);
             return;
         }
-        partition->shared->stats.frames += !batch->sent;
-        partition->shared->stats.resent_frames += batch->sent;
+        struct batch *batch = outbox_next_unsent(&partition->outbox);
+        if (batch == NULL) {
+            return;
+        }
+        stats->frames += !batch->sent;
+        stats->resent_frames += batch->sent;
         batch->sent = true;
-        partition->unsent = batch->next;
         connection_send(connection, &batch->frame);
     }
 }
 
-static void seal(struct partition *partition) {
-    struct partition_shared *shared = partition->shared;
-    struct batch_header header = {
-        .producer_id = partition->user.producer_id,
-        .producer_name = str_of(partition->name),
-        .publish_time_ms = (uint64_t)lane_wall_ms(lane_of(partition)),
-    };
-    shared->stats.in_flight_bytes -= batch_memory(partition->open);
-    batch_seal(&partition->open, &shared->compressor, &header);
-    struct batch *batch = partition->open;
-    shared->stats.in_flight_bytes += batch_memory(batch);
-    partition->open = NULL;
-    batch->next = NULL;
-    if (partition->pending == NULL) {
-        partition->pending = batch;
-    } else {
-        partition->last_pending->next = batch;
-    }
-    partition->last_pending = batch;
-    if (partition->unsent == NULL) {
-        partition->unsent = batch;
-    }
-    shared->events->sealed(partition);
-}
-
 void partition_flush(struct partition *partition) {
-    if (partition->state == PARTITION_READY && partition->open != NULL) {
-        seal(partition);
+    if (partition->state == PARTITION_READY && outbox_has_open(&partition->outbox)) {
+        outbox_seal(&partition->outbox);
         pump(partition);
     }
 }
 
 static void batch_due(void *ctx) {
     struct partition *partition = ctx;
-    if (partition->state != PARTITION_READY || partition->open == NULL) {
+    const struct outbox *outbox = &partition->outbox;
+    if (partition->state != PARTITION_READY || !outbox_has_open(outbox)) {
         return; /* without a broker it may as well fill up */
     }
     uint64_t due_ns =
-        partition->open->opened_ns + (uint64_t)partition->shared->batch_max_delay_ms * 1000000;
-    if (partition->pending == NULL || lane_now_ns(lane_of(partition)) >= due_ns) {
+        outbox->open.first->opened_ns + (uint64_t)partition->shared->batch_max_delay_ms * 1000000;
+    if (outbox->pending == NULL || lane_now_ns(lane_of(partition)) >= due_ns) {
         partition_flush(partition);
     } else {
         lane_timer_set_at_ns(&partition->batch_timer, due_ns);
@@ -210,140 +187,149 @@ static void batch_due(void *ctx) {
  * turn of the loop, so that what the caller sends in one go is one batch; else it may wait for
  * company. A timer left armed by an earlier batch finds out by itself. */
 static void arm_batch(struct partition *partition) {
-    if (partition->pending == NULL) {
+    if (partition->outbox.pending == NULL) {
         lane_timer_set_ms(&partition->batch_timer, 0);
     } else if (!partition->batch_timer.armed) {
         lane_timer_set_ms(&partition->batch_timer, partition->shared->batch_max_delay_ms);
     }
 }
 
-/* The open batch, or a new one in its place. */
-static struct batch *open_batch(struct partition *partition) {
-    struct partition_shared *shared = partition->shared;
-    if (partition->open == NULL) {
-        struct batch *batch = batch_take(client_batches(shared->client));
-        if (batch == NULL) {
-            return NULL;
-        }
-        if (batch_memory(batch) > memory_left(shared)) {
-            batch_release(batch);
-            return NULL;
-        }
-        shared->stats.in_flight_bytes += batch_memory(batch);
-        partition->open = batch;
-    }
-    return partition->open;
-}
-
-static void drop_if_empty(struct partition *partition) {
-    struct batch *batch = partition->open;
-    if (batch->count == 0) {
-        partition->shared->stats.in_flight_bytes -= batch_memory(batch);
-        batch_release(batch);
-        partition->open = NULL;
-    }
-}
-
-static void count_taken(struct partition *partition, const struct pulsar_message *message) {
-    struct pulsar_producer_stats *stats = &partition->shared->stats;
-    stats->messages++;
-    stats->in_flight++;
-    for (size_t i = 0; i < message->value_parts; i++) {
-        stats->bytes += message->value[i].len;
-    }
-    partition->next_sequence_id++;
-}
-
 enum pulsar_send partition_send(struct partition *partition, const struct pulsar_message *message,
                                 uint64_t token, struct err *err) {
-    struct partition_shared *shared = partition->shared;
-    for (;;) {
-        struct batch *batch = open_batch(partition);
-        if (batch == NULL) {
-            return shared->stats.in_flight > 0 || !err_set(err, ERR_NOMEM, "no memory for a batch")
-                       ? PULSAR_SEND_FULL
-                       : PULSAR_SEND_REFUSED;
-        }
-        size_t budget = (size_t)memory_left(shared);
-        size_t before = batch_memory(batch);
-        enum batch_add added = batch_add(batch, &partition->limits, message,
-                                         partition->next_sequence_id, token, budget, err);
-        shared->stats.in_flight_bytes += batch_memory(batch) - before;
-        switch (added) {
-        case BATCH_ADDED:
-            count_taken(partition, message);
-            if (batch->count == 1) {
-                batch->opened_ns = lane_now_ns(lane_of(partition));
-            }
-            if (batch_is_full(batch, &partition->limits)) {
-                seal(partition);
-                pump(partition);
-            } else if (batch->count == 1) {
-                arm_batch(partition);
-            }
-            return PULSAR_SEND_TAKEN;
-        case BATCH_FULL:
-            seal(partition);
-            pump(partition);
-            continue;
-        case BATCH_OVER_BUDGET:
-            drop_if_empty(partition);
-            return PULSAR_SEND_FULL;
-        case BATCH_TOO_LARGE:
-            drop_if_empty(partition);
-            return PULSAR_SEND_REFUSED;
-        case BATCH_NO_MEMORY:
-            drop_if_empty(partition);
-            if (shared->stats.in_flight > 0) {
-                return PULSAR_SEND_FULL; /* receipts will free some */
-            }
-            err_set(err, ERR_NOMEM, "no memory for a batch");
-            return PULSAR_SEND_REFUSED;
-        }
+    struct outbox *outbox = &partition->outbox;
+    if (outbox->unproven && partition->state != PARTITION_READY) {
+        return PULSAR_SEND_FULL; /* what the broker has stored is about to be asked */
+    }
+    bool was_open = outbox_has_open(outbox);
+    enum pulsar_send sent = outbox_put(outbox, message, token, err);
+    pump(partition);
+    if (outbox_has_open(outbox) && !was_open) {
+        arm_batch(partition);
+    }
+    if (outbox->known != NULL && !partition->known_timer.armed) {
+        lane_timer_set_ms(&partition->known_timer, 0);
+    }
+    return sent;
+}
+
+/* ---- Reports. */
+
+static void report_receipt(struct partition *partition, struct batch *batch, uint64_t ledger_id,
+                           uint64_t entry_id) {
+    struct pulsar_producer_stats *stats = &partition->shared->outbox.stats;
+    bool duplicate = ledger_id == UINT64_MAX && entry_id == UINT64_MAX;
+    outbox_uncount(&partition->outbox, batch);
+    stats->acked += batch->count;
+    stats->duplicates += duplicate ? batch->count : 0;
+    if (batch->count > 0) {
+        struct pulsar_receipt receipt = {
+            .tokens = batch->tokens,
+            .count = batch->count,
+            .partition = partition->index,
+            .ledger_id = ledger_id,
+            .entry_id = entry_id,
+            .duplicate = duplicate,
+        };
+        partition->shared->events->receipt(partition, &receipt);
+    }
+    batch_release(batch);
+}
+
+/* refused: the broker did not want this one. Else nobody knows, if it was sent. */
+static void report_undelivered(struct partition *partition, struct batch *batch,
+                               const struct err *err, bool refused) {
+    outbox_uncount(&partition->outbox, batch);
+    partition->shared->outbox.stats.undelivered += batch->count;
+    if (batch->count > 0) {
+        struct pulsar_undelivered undelivered = {
+            .tokens = batch->tokens,
+            .count = batch->count,
+            .partition = partition->index,
+            .err = err,
+            .maybe_stored = batch->sent && !refused,
+            .refused = refused,
+        };
+        partition->shared->events->undelivered(partition, &undelivered);
+    }
+    batch_release(batch);
+}
+
+/* A lane_fn. */
+static void report_known(void *ctx) {
+    struct partition *partition = ctx;
+    struct batch *known = outbox_take_known(&partition->outbox);
+    if (known != NULL) {
+        report_receipt(partition, known, UINT64_MAX, UINT64_MAX);
     }
 }
 
-uint64_t partition_oldest_ns(const struct partition *partition) {
-    const struct batch *oldest = partition->pending != NULL ? partition->pending : partition->open;
-    return oldest != NULL ? oldest->opened_ns : 0;
+/* What needs no receipt, now that it is the oldest. */
+static void report_settled(struct partition *partition) {
+    struct batch *batch;
+    while ((batch = outbox_take_settled(&partition->outbox)) != NULL) {
+        report_undelivered(partition, batch, batch->refusal, true);
+    }
+}
+
+void partition_give_up_messages(struct partition *partition, const struct err *err) {
+    struct batch *batch = outbox_take_all(&partition->outbox);
+    while (batch != NULL) {
+        struct batch *next = batch->next;
+        bool refused = batch->refusal != NULL;
+        report_undelivered(partition, batch, refused ? batch->refusal : err, refused);
+        batch = next;
+    }
 }
 
 /* ---- Receipts and other news from the broker. */
 
+static void on_oldest(struct partition *partition, struct batch *batch,
+                      const struct frame_receipt *receipt) {
+    bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
+    struct err err;
+    if (batch->refusal != NULL) {
+        report_undelivered(partition, batch, batch->refusal, true);
+    } else if (duplicate && batch->checksum_refused) {
+        /* Frames behind it were stored before it came again, so its ids had become old. */
+        err_set(&err, ERR_PULSAR_PROTOCOL,
+                "topic %s: it was damaged on its way, and refused as a duplicate when it was sent "
+                "again, because later messages had been stored",
+                partition->topic);
+        report_undelivered(partition, batch, &err, true);
+    } else {
+        report_receipt(partition, batch, receipt->ledger_id, receipt->entry_id);
+    }
+}
+
 static void on_receipt(struct connection_user *user, const struct frame_receipt *receipt) {
     struct partition *partition = of_user(user);
-    struct partition_shared *shared = partition->shared;
-    struct batch *batch = partition->pending;
-    if (batch == NULL || receipt->sequence_id < batch->first_sequence_id) {
-        return; /* the second receipt of a frame that was sent twice */
-    }
-    if (receipt->sequence_id > batch_last_sequence_id(batch)) {
-        struct err err;
+    struct outbox *outbox = &partition->outbox;
+    struct batch *batch = NULL;
+    struct err err;
+    report_known(partition);
+    switch (outbox_match(outbox, receipt->sequence_id, &batch)) {
+    case OUTBOX_OLD:
+        return;
+    case OUTBOX_FUTURE:
         err_set(&err, ERR_PULSAR_PROTOCOL,
                 "topic %s: a receipt for sequence id %" PRIu64 " came before that of %" PRIu64,
-                partition->topic, receipt->sequence_id, batch->first_sequence_id);
+                partition->topic, receipt->sequence_id, outbox->pending->first_sequence_id);
         connection_close(user->connection, &err);
         return;
+    case OUTBOX_OLDEST:
+        break;
     }
-    partition->pending = batch->next;
-    if (partition->unsent == batch) {
-        partition->unsent = batch->next;
-    }
-    shared->stats.acked += batch->count;
-    shared->stats.in_flight -= batch->count;
-    shared->stats.in_flight_bytes -= batch_memory(batch);
     backoff_reset(&partition->backoff);
-    struct pulsar_receipt event = {
-        .tokens = batch->tokens,
-        .count = batch->count,
-        .partition = partition->index,
-        .ledger_id = receipt->ledger_id,
-        .entry_id = receipt->entry_id,
-        .duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX,
-    };
-    shared->events->receipt(partition, &event);
-    batch_release(batch);
-    if (partition->pending == NULL) {
+    bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
+    bool ask_again = outbox->unproven && duplicate;
+    outbox->unproven = ask_again;
+    on_oldest(partition, batch, receipt);
+    report_settled(partition);
+    if (ask_again && partition->state == PARTITION_READY) {
+        err_set(&err, ERR_PULSAR_NOT_READY,
+                "a former producer of this name has stored more than the broker said");
+        retire(partition, &err);
+    } else if (outbox->pending == NULL) {
         partition_flush(partition); /* nothing in flight: no reason to wait */
     }
 }
@@ -352,21 +338,12 @@ static void on_writable(struct connection_user *user) {
     pump(of_user(user));
 }
 
-/* The frame that a SEND_ERROR speaks of: its sequence id is the first or the last of the batch. */
-static const struct batch *find_batch(const struct partition *partition, uint64_t sequence_id) {
-    const struct batch *batch = partition->pending;
-    while (batch != NULL && batch_last_sequence_id(batch) < sequence_id) {
-        batch = batch->next;
-    }
-    return batch != NULL && batch->first_sequence_id <= sequence_id ? batch : NULL;
-}
-
 static void on_send_error(struct connection_user *user, const Pulsar__CommandSendError *error) {
     struct partition *partition = of_user(user);
     if (partition->state != PARTITION_READY) {
         return; /* it is being made anew already */
     }
-    const struct batch *batch = find_batch(partition, error->sequence_id);
+    struct batch *batch = outbox_find(&partition->outbox, error->sequence_id);
     if (batch == NULL) {
         return; /* of a frame that got its receipt from an earlier connection */
     }
@@ -374,20 +351,24 @@ static void on_send_error(struct connection_user *user, const Pulsar__CommandSen
     server_error_set(&err, (int)error->error, error->message);
     err_context(&err, "broker %s refused sequence id %" PRIu64,
                 address_text(connection_logical(user->connection)).text, error->sequence_id);
-    if (error->error == PULSAR__SERVER_ERROR__ChecksumError && !batch_checksum_ok(batch)) {
+    if (error->error == PULSAR__SERVER_ERROR__NotAllowedError) {
+        /* This one only: those behind it are taken. */
+        err_context(&err, "topic %s", partition->topic);
+        if (!outbox_refuse(batch, &err)) {
+            give_up(partition, &err);
+            return;
+        }
+        report_settled(partition);
+    } else if (error->error == PULSAR__SERVER_ERROR__ChecksumError && !batch_checksum_ok(batch)) {
         err_set(&err, ERR_INTERNAL, "topic %s: a batch was damaged in our memory",
                 partition->topic);
         give_up(partition, &err);
-    } else if (error->error == PULSAR__SERVER_ERROR__NotAllowedError) {
-        /* It will never be taken, and nothing after it may be stored before it. */
-        err_context(&err, "topic %s", partition->topic);
-        give_up(partition, &err);
     } else {
+        batch->checksum_refused = error->error == PULSAR__SERVER_ERROR__ChecksumError;
         retire(partition, &err);
     }
 }
 
-/* The topic moves: the broker has closed the producer and may know where it is now. */
 static void on_close_producer(struct connection_user *user,
                               const Pulsar__CommandCloseProducer *close) {
     struct partition *partition = of_user(user);
@@ -477,43 +458,78 @@ static const struct connection_events connection_events = {
 
 /* The broker may accept less than the one before. */
 static bool pending_fit(const struct partition *partition, struct err *err) {
-    for (const struct batch *batch = partition->pending; batch != NULL; batch = batch->next) {
-        if (batch->frame.len > partition->limits.max_message_size + FRAME_PADDING) {
-            return err_set(err, ERR_PULSAR_TOO_LARGE,
-                           "broker %s takes messages of %zu bytes only, but one of %zu bytes waits",
-                           address_text(connection_logical(partition->user.connection)).text,
-                           partition->limits.max_message_size, batch->frame.len);
+    size_t limit = partition->outbox.limits.max_message_size;
+    size_t largest = outbox_largest_frame(&partition->outbox);
+    return largest <= limit + FRAME_PADDING ||
+           err_set(err, ERR_PULSAR_TOO_LARGE,
+                   "broker %s takes messages of %zu bytes only, but one of %zu bytes waits",
+                   address_text(connection_logical(partition->user.connection)).text, limit,
+                   largest);
+}
+
+static bool take_schema_version(struct partition *partition,
+                                const Pulsar__CommandProducerSuccess *success, struct err *err) {
+    struct str version = STR_NONE;
+    if (success->has_schema_version) {
+        version = str_make((const char *)success->schema_version.data, success->schema_version.len);
+    }
+    if (version.len > sizeof partition->schema_version) {
+        return err_set(err, ERR_PULSAR_PROTOCOL, "the schema's version has %zu bytes", version.len);
+    }
+    if (outbox_has_open(&partition->outbox) &&
+        !str_equal(version, partition->outbox.limits.schema_version)) {
+        outbox_seal(&partition->outbox); /* these are of the former version */
+    }
+    if (version.len > 0) {
+        memcpy(partition->schema_version, version.ptr, version.len);
+    }
+    partition->outbox.limits.schema_version = str_make(partition->schema_version, version.len);
+    return true;
+}
+
+/* Name and numbering stay what they were at the first success. */
+static bool take_name(struct partition *partition, const Pulsar__CommandProducerSuccess *success,
+                      struct err *err) {
+    struct outbox *outbox = &partition->outbox;
+    if (!partition->was_ready) {
+        partition->name = str_dup(str_of(success->producer_name));
+        if (partition->name == NULL) {
+            return err_set(err, ERR_NOMEM, "no memory for a producer's name");
         }
+        outbox->limits.name_len = strlen(partition->name);
+        outbox->header.producer_name = str_of(partition->name);
+        if (!partition->shared->outbox.explicit_ids) {
+            outbox->next_sequence_id = (uint64_t)(success->last_sequence_id + 1);
+        }
+        partition->last_sequence_id = success->last_sequence_id;
+    }
+    if (outbox->unproven && success->last_sequence_id > outbox->last_stored) {
+        outbox->last_stored = success->last_sequence_id;
+        partition->last_sequence_id = success->last_sequence_id;
     }
     return true;
 }
 
-static bool take_name(struct partition *partition, const Pulsar__CommandProducerSuccess *success,
-                      struct err *err) {
-    if (partition->was_ready) {
-        return true; /* name and numbering stay what they were */
-    }
-    partition->name = str_dup(str_of(success->producer_name));
-    if (partition->name == NULL) {
-        return err_set(err, ERR_NOMEM, "no memory for a producer's name");
-    }
-    partition->limits.name_len = strlen(partition->name);
-    partition->next_sequence_id = (uint64_t)(success->last_sequence_id + 1);
-    return true;
+static bool take_success(struct partition *partition, const Pulsar__CommandProducerSuccess *success,
+                         struct err *err) {
+    partition->outbox.limits.max_message_size =
+        connection_max_message_size(partition->user.connection);
+    partition->has_topic_epoch = success->has_topic_epoch;
+    partition->topic_epoch = success->topic_epoch;
+    return take_name(partition, success, err) && take_schema_version(partition, success, err) &&
+           pending_fit(partition, err);
 }
 
 static void created(struct connection_request *request, const struct err *failure,
                     const Pulsar__BaseCommand *reply) {
     struct partition *partition = of_request(request);
-    struct partition_shared *shared = partition->shared;
     struct err err = failure != NULL ? *failure : ERR_NONE;
     if (request->timed_out) {
         retire(partition, &err); /* it may yet come into being */
         return;
     }
     if (failure == NULL &&
-        (reply->producer_success == NULL || !reply->producer_success->producer_ready ||
-         reply->producer_success->last_sequence_id < -1)) {
+        (reply->producer_success == NULL || reply->producer_success->last_sequence_id < -1)) {
         err_set(&err, ERR_PULSAR_PROTOCOL, "broker %s did not answer PRODUCER as it should",
                 address_text(connection_logical(partition->user.connection)).text);
         retire(partition, &err);
@@ -524,41 +540,55 @@ static void created(struct connection_request *request, const struct err *failur
         retry_later(partition, &err);
         return;
     }
-    partition->limits.max_message_size = connection_max_message_size(partition->user.connection);
-    if (!take_name(partition, reply->producer_success, &err) || !pending_fit(partition, &err)) {
+    if (!reply->producer_success->producer_ready) {
+        /* Of exclusive access; the same answer comes again when it is our turn. */
+        connection_expect(partition->user.connection, request);
+        partition->shared->events->queued(partition);
+        return;
+    }
+    if (!take_success(partition, reply->producer_success, &err)) {
         retire(partition, &err);
         return;
     }
     set_state(partition, PARTITION_READY, partition->name);
     if (partition->was_ready) {
-        shared->stats.reconnects++;
+        partition->shared->outbox.stats.reconnects++;
     }
     partition->was_ready = true;
-    partition->unsent = partition->pending;
-    if (partition->pending == NULL) {
+    outbox_rewind(&partition->outbox);
+    if (partition->outbox.pending == NULL) {
         backoff_reset(&partition->backoff); /* else the first receipt does */
     }
     pump(partition);
-    if (partition->open != NULL) {
+    if (outbox_has_open(&partition->outbox)) {
         lane_timer_set_ms(&partition->batch_timer, 0);
     }
-    shared->events->ready(partition);
+    partition->shared->events->ready(partition);
 }
 
 static void create(struct partition *partition) {
+    struct partition_shared *shared = partition->shared;
     Pulsar__CommandProducer producer = PULSAR__COMMAND_PRODUCER__INIT;
     partition->request.id = connection_new_request_id(partition->user.connection);
     partition->request.done = created;
     producer.topic = partition->topic;
     producer.producer_id = partition->user.producer_id;
     producer.request_id = partition->request.id;
-    producer.producer_name = partition->name != NULL ? partition->name : partition->shared->name;
+    producer.producer_name = partition->name != NULL ? partition->name : shared->name;
     producer.has_epoch = 1;
     producer.epoch = partition->epoch++;
     /* Sent also when false, as brokers take true for granted: a generated name may be succeeded by
      * itself. */
     producer.has_user_provided_producer_name = 1;
-    producer.user_provided_producer_name = partition->shared->name != NULL;
+    producer.user_provided_producer_name = shared->name != NULL;
+    producer.metadata = shared->properties.items;
+    producer.n_metadata = shared->properties.count;
+    producer.schema = schema_command_get(&shared->schema);
+    /* Our enum is in the order of the protocol's. */
+    producer.has_producer_access_mode = shared->access_mode != PULSAR_ACCESS_SHARED;
+    producer.producer_access_mode = (Pulsar__ProducerAccessMode)shared->access_mode;
+    producer.has_topic_epoch = partition->has_topic_epoch;
+    producer.topic_epoch = partition->topic_epoch;
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     command.type = PULSAR__BASE_COMMAND__TYPE__PRODUCER;
     command.producer = &producer;
@@ -598,18 +628,28 @@ static void attempt(void *ctx) {
 
 bool partition_init(struct partition *partition, struct partition_shared *shared, uint32_t index,
                     const char *topic) {
-    *partition = (struct partition){.shared = shared, .index = index, .limits = shared->limits};
+    *partition = (struct partition){.shared = shared, .index = index, .last_sequence_id = -1};
     partition->topic = str_dup(str_of(topic));
     partition->user.events = &connection_events;
     partition->user.producer_id = client_new_producer_id(shared->client);
     partition->backoff = client_backoff(shared->client);
     lane_timer_init(&partition->retry_timer, lane_of(partition), attempt, partition);
     lane_timer_init(&partition->batch_timer, lane_of(partition), batch_due, partition);
-    return partition->topic != NULL;
+    lane_timer_init(&partition->known_timer, lane_of(partition), report_known, partition);
+    bool ok = outbox_init(&partition->outbox, &shared->outbox);
+    partition->outbox.header.producer_id = partition->user.producer_id;
+    return ok && partition->topic != NULL;
 }
 
 void partition_open(struct partition *partition) {
     attempt(partition);
+}
+
+void partition_reset(struct partition *partition) {
+    set_state(partition, PARTITION_IDLE, "to be opened again");
+    free(partition->name);
+    partition->name = NULL;
+    partition->was_ready = false;
 }
 
 static void closed_at_broker(struct connection_request *request, const struct err *err,
@@ -626,6 +666,7 @@ void partition_close(struct partition *partition) {
         return;
     }
     lane_timer_cancel(&partition->batch_timer);
+    lane_timer_cancel(&partition->known_timer);
     connection_forget(&partition->request);
     if (partition->user.connection != NULL && partition->state >= PARTITION_CREATE &&
         partition->state <= PARTITION_RETIRE) {
@@ -638,22 +679,14 @@ void partition_close(struct partition *partition) {
     set_state(partition, PARTITION_CLOSED, "our wish");
 }
 
-static void free_batches(struct batch *batch) {
-    while (batch != NULL) {
-        struct batch *next = batch->next;
-        batch_release(batch);
-        batch = next;
-    }
-}
-
 void partition_done(struct partition *partition) {
     if (partition->shared == NULL) {
         return;
     }
     let_go(partition);
     lane_timer_cancel(&partition->batch_timer);
-    free_batches(partition->pending);
-    free_batches(partition->open); /* its next is NULL */
+    lane_timer_cancel(&partition->known_timer);
+    outbox_done(&partition->outbox);
     free(partition->name);
     free(partition->topic);
     *partition = (struct partition){.shared = NULL};

@@ -8,6 +8,8 @@
 
 #include "pulsar/client.h"
 #include "pulsar/lookup.h"
+#include "pulsar/outbox.h"
+#include "pulsar/schema_command.h"
 
 struct partition;
 
@@ -15,13 +17,13 @@ struct partition;
 struct partition_events {
     /* It has its producer: for the first time, or again. */
     void (*ready)(struct partition *partition);
-    /* A batch of it was closed, by size, time or partition_flush. Also inside partition_send and
-     * _flush. */
-    void (*sealed)(struct partition *partition);
     void (*receipt)(struct partition *partition, const struct pulsar_receipt *receipt);
+    void (*undelivered)(struct partition *partition, const struct pulsar_undelivered *undelivered);
     /* An attempt to create it failed, or it was lost; it goes on trying. */
     void (*lost)(struct partition *partition, const struct err *err);
-    /* It gave up: state is PARTITION_CLOSED. */
+    /* The broker lets it wait for exclusive access. */
+    void (*queued)(struct partition *partition);
+    /* It gave up: state is PARTITION_CLOSED. What waits in it was not reported. */
     void (*failed)(struct partition *partition, const struct err *err);
     /* After partition_close. */
     void (*closed)(struct partition *partition);
@@ -32,11 +34,12 @@ struct partition_shared {
     struct pulsar_client *client;
     const struct partition_events *events;
     char *name; /* producer name given by the user, or NULL */
-    struct compressor compressor;
-    struct batch_limits limits; /* but name_len and max_message_size, which are each partition's */
+    enum pulsar_access_mode access_mode;
+    bool wait_for_name;
+    struct schema_command schema;
+    struct key_values properties; /* shown by the broker */
     uint32_t batch_max_delay_ms;
-    uint64_t max_pending_bytes;
-    struct pulsar_producer_stats stats; /* kept up to date by the partitions */
+    struct outbox_shared outbox;
 };
 
 enum partition_state {
@@ -71,14 +74,14 @@ struct partition {
 
     uint64_t epoch; /* of the next attempt to create */
     char *name;     /* of the producer, from the first success on; owned */
-    uint64_t next_sequence_id;
-    struct batch_limits limits;
+    char schema_version[SCHEMA_VERSION_MAX];
+    bool has_topic_epoch; /* of exclusive access */
+    uint64_t topic_epoch;
+    int64_t last_sequence_id; /* what the broker said when it was made */
 
-    struct batch *open;    /* NULL or at least one message */
-    struct batch *pending; /* sealed, oldest first, until their receipts */
-    struct batch *last_pending;
-    struct batch *unsent; /* the first one not handed to this connection */
+    struct outbox outbox;
     struct lane_timer batch_timer;
+    struct lane_timer known_timer; /* known duplicates wait to be reported */
 };
 
 /* Does nothing yet. False when out of memory. topic is copied. */
@@ -87,13 +90,15 @@ bool partition_init(struct partition *partition, struct partition_shared *shared
 void partition_open(struct partition *partition);
 enum pulsar_send partition_send(struct partition *partition, const struct pulsar_message *message,
                                 uint64_t token, struct err *err);
-/* Seals the open batch, if the broker is there to take it. */
+/* Seals the open batches, if the broker is there to take them. */
 void partition_flush(struct partition *partition);
-/* When the oldest message that is not acknowledged was taken; 0 when there is none. */
-uint64_t partition_oldest_ns(const struct partition *partition);
+/* Everything in it is undelivered, in order. Raises events. */
+void partition_give_up_messages(struct partition *partition, const struct err *err);
 /* Closes the producer at the broker; `closed` comes later, or never when the broker is silent.
  * Sends nothing more. */
 void partition_close(struct partition *partition);
+/* In its event `failed`, with nothing in it: it can be opened again, as if it were new. */
+void partition_reset(struct partition *partition);
 /* No event comes any more; the broker is not told. All-zero is fine. */
 void partition_done(struct partition *partition);
 

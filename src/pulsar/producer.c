@@ -4,6 +4,8 @@
 #include "pulsar/routing.h"
 #include "pulsar/topic.h"
 
+#include <aws/common/encoding.h>
+
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -13,8 +15,10 @@ enum {
     DEFAULT_BATCH_DELAY_MS = 10,
     DEFAULT_PENDING_MESSAGES = 65536,
     DEFAULT_PENDING_BYTES = 64 * 1024 * 1024,
+    DEFAULT_UPDATE_MS = 60000,
     CLOSE_WAIT_MS = 1000,    /* for the broker's answers to CLOSE_PRODUCER */
     MAX_PARTITIONS = 100000, /* more is a broken answer, not a topic */
+    MAX_BINARY_KEY = 1024 * 1024,
 };
 
 enum producer_phase {
@@ -39,21 +43,26 @@ struct pulsar_producer {
     uint32_t max_pending_messages;
     uint32_t send_timeout_ms;
     uint32_t create_timeout_ms;
+    uint32_t pinned_partitions; /* 0: all */
+    uint32_t update_ms;         /* 0: never */
     enum producer_phase phase;
     enum producer_end end;
 
     struct lookup lookup;
     struct backoff backoff;
-    struct lane_timer ask_timer;
+    struct lane_timer ask_timer; /* for the partitions, first and again */
     struct lane_timer create_timer;
     struct err last_error; /* why it is not ready yet */
     bool told_lost;        /* of the question for the partitions */
 
-    struct partition *partitions;
-    uint32_t partition_count;
-    uint32_t ready_count; /* those that have been ready */
-    uint32_t turn;        /* of messages without a key */
-    bool blocked;         /* owes `writable` */
+    struct partition **partitions; /* pointers, since timers and lists point into them */
+    uint32_t partition_count;      /* to which messages go */
+    uint32_t made_count;           /* more while the topic grows: the new ones are not ready yet */
+    uint32_t ready_count;          /* those that have been ready */
+    uint32_t turn;                 /* of messages without a key */
+    struct buf key;                /* a binary key as base64 */
+    bool blocked;                  /* owes `writable` */
+    struct client_waiter waiter;
     struct lane_timer send_timer;
 
     lane_fn *close_done;
@@ -70,38 +79,53 @@ static struct pulsar_producer *of_partition(const struct partition *partition) {
     return (struct pulsar_producer *)partition->shared;
 }
 
+static const struct pulsar_producer_stats *stats_of(const struct pulsar_producer *producer) {
+    return &producer->shared.outbox.stats;
+}
+
 /* ---- The end, good or bad. */
 
-static void fail(struct pulsar_producer *producer, const struct err *err) {
-    if (producer->phase == PRODUCER_FAILED) {
-        return;
-    }
-    producer->phase = PRODUCER_FAILED;
+static void cancel_timers(struct pulsar_producer *producer) {
     lookup_cancel(&producer->lookup);
+    client_forget_waiter(&producer->waiter);
     lane_timer_cancel(&producer->ask_timer);
     lane_timer_cancel(&producer->create_timer);
     lane_timer_cancel(&producer->send_timer);
-    for (uint32_t i = 0; i < producer->partition_count; i++) {
-        partition_close(&producer->partitions[i]);
-    }
-    if (producer->end == PRODUCER_DRAINING) {
-        lane_timer_set_ms(&producer->close_timer, 0); /* there is nothing to wait for */
-    }
-    if (producer->end != PRODUCER_CLOSING) {
-        producer->events.failed(producer->ctx, err);
+}
+
+/* Reports all that is in flight, and ends the partitions. */
+static void give_up_all(struct pulsar_producer *producer, const struct err *err) {
+    for (uint32_t i = 0; i < producer->made_count; i++) {
+        partition_give_up_messages(producer->partitions[i], err);
+        partition_close(producer->partitions[i]);
     }
 }
 
-static void free_producer(struct pulsar_producer *producer) {
-    lookup_cancel(&producer->lookup);
-    lane_timer_cancel(&producer->ask_timer);
-    lane_timer_cancel(&producer->create_timer);
-    lane_timer_cancel(&producer->send_timer);
-    lane_timer_cancel(&producer->close_timer);
-    for (uint32_t i = 0; i < producer->partition_count; i++) {
-        partition_done(&producer->partitions[i]);
+static void fail(struct pulsar_producer *producer, const struct err *err) {
+    if (producer->phase == PRODUCER_FAILED || producer->end == PRODUCER_CLOSING) {
+        return;
     }
-    compressor_done(&producer->shared.compressor);
+    producer->phase = PRODUCER_FAILED;
+    cancel_timers(producer);
+    give_up_all(producer, err);
+    if (producer->end == PRODUCER_DRAINING) {
+        lane_timer_set_ms(&producer->close_timer, 0); /* there is nothing to wait for */
+    }
+    producer->events.failed(producer->ctx, err);
+}
+
+static void free_producer(struct pulsar_producer *producer) {
+    cancel_timers(producer);
+    lane_timer_cancel(&producer->close_timer);
+    for (uint32_t i = 0; i < producer->made_count; i++) {
+        partition_done(producer->partitions[i]);
+        free(producer->partitions[i]);
+    }
+    client_memory_freed(producer->shared.client);
+    compressor_done(&producer->shared.outbox.compressor);
+    schema_command_done(&producer->shared.schema);
+    key_values_done(&producer->shared.properties);
+    buf_done(&producer->key);
     client_count_producer(producer->shared.client, -1);
     free(producer->partitions);
     free(producer->shared.name);
@@ -110,8 +134,8 @@ static void free_producer(struct pulsar_producer *producer) {
 }
 
 static bool all_closed(const struct pulsar_producer *producer) {
-    for (uint32_t i = 0; i < producer->partition_count; i++) {
-        if (producer->partitions[i].state != PARTITION_CLOSED) {
+    for (uint32_t i = 0; i < producer->made_count; i++) {
+        if (producer->partitions[i]->state != PARTITION_CLOSED) {
             return false;
         }
     }
@@ -122,10 +146,12 @@ static bool all_closed(const struct pulsar_producer *producer) {
 static void advance_close(void *ctx) {
     struct pulsar_producer *producer = ctx;
     if (producer->end == PRODUCER_DRAINING) {
+        struct err err;
+        err_set(&err, ERR_CANCELLED, "topic %s: the producer was closed before the receipt came",
+                producer->topic);
         producer->end = PRODUCER_CLOSING;
-        for (uint32_t i = 0; i < producer->partition_count; i++) {
-            partition_close(&producer->partitions[i]);
-        }
+        cancel_timers(producer);
+        give_up_all(producer, &err);
         lane_timer_set_ms(&producer->close_timer, all_closed(producer) ? 0 : CLOSE_WAIT_MS);
         return;
     }
@@ -141,8 +167,81 @@ void pulsar_producer_close(struct pulsar_producer *producer, uint32_t timeout_ms
     producer->close_ctx = ctx;
     producer->end = PRODUCER_DRAINING;
     pulsar_producer_flush(producer);
-    bool wait = producer->phase == PRODUCER_READY && producer->shared.stats.in_flight > 0;
+    bool wait = producer->phase == PRODUCER_READY && stats_of(producer)->in_flight > 0;
     lane_timer_set_ms(&producer->close_timer, wait ? timeout_ms : 0);
+}
+
+/* ---- Room. */
+
+static bool has_room(const struct pulsar_producer *producer) {
+    const struct pulsar_producer_stats *stats = stats_of(producer);
+    /* A quarter free, so that writer and `writable` do not take turns for every batch. */
+    uint64_t max_bytes = producer->shared.outbox.max_pending_bytes;
+    return stats->in_flight == 0 || (stats->in_flight < producer->max_pending_messages &&
+                                     stats->in_flight <= producer->max_pending_messages -
+                                                             producer->max_pending_messages / 4 &&
+                                     stats->in_flight_bytes <= max_bytes - max_bytes / 4);
+}
+
+/* The topic has grown, and waits for the receipts of what was sent before. */
+static bool is_switching(const struct pulsar_producer *producer) {
+    return producer->phase == PRODUCER_READY && producer->made_count > producer->partition_count &&
+           producer->ready_count == producer->made_count;
+}
+
+static bool takes_messages(const struct pulsar_producer *producer) {
+    return producer->phase == PRODUCER_READY && producer->end == PRODUCER_OPEN &&
+           !is_switching(producer);
+}
+
+static void tell_writable(struct pulsar_producer *producer) {
+    if (!producer->blocked || !takes_messages(producer) || !has_room(producer)) {
+        return;
+    }
+    if (stats_of(producer)->in_flight > 0 && !client_has_memory(producer->shared.client)) {
+        client_wait_for_memory(producer->shared.client, &producer->waiter);
+        return;
+    }
+    client_forget_waiter(&producer->waiter);
+    producer->blocked = false;
+    producer->events.writable(producer->ctx);
+}
+
+static void memory_freed(struct client_waiter *waiter) {
+    tell_writable(AWS_CONTAINER_OF(waiter, struct pulsar_producer, waiter));
+}
+
+static void block(struct pulsar_producer *producer) {
+    producer->blocked = true;
+    client_wait_for_memory(producer->shared.client, &producer->waiter);
+}
+
+/* ---- Growth. A key's messages must not overtake each other on their way to different partitions:
+ * the new ones are used once everything before is stored. */
+
+static void advance_growth(struct pulsar_producer *producer) {
+    if (!is_switching(producer)) {
+        return;
+    }
+    if (stats_of(producer)->in_flight > 0) {
+        pulsar_producer_flush(producer);
+        return;
+    }
+    producer->partition_count = producer->made_count;
+    lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
+    if (producer->events.grown != NULL && producer->end == PRODUCER_OPEN) {
+        producer->events.grown(producer->ctx, producer->partition_count);
+    }
+}
+
+/* Something was reported. */
+static void after_report(struct pulsar_producer *producer) {
+    client_memory_freed(producer->shared.client);
+    if (producer->end == PRODUCER_DRAINING && stats_of(producer)->in_flight == 0) {
+        lane_timer_set_ms(&producer->close_timer, 0);
+    }
+    advance_growth(producer);
+    tell_writable(producer);
 }
 
 /* ---- Waiting too long. */
@@ -153,31 +252,34 @@ static void arm_send_timeout(struct pulsar_producer *producer) {
     }
 }
 
-/* A lane_fn: looks at the oldest message; no message gets old unseen, as the timer runs whenever
- * one is in flight. */
+/* A lane_fn: looks at the oldest messages; none gets old unseen, as the timer runs whenever one is
+ * in flight. */
 static void send_timeout(void *ctx) {
     struct pulsar_producer *producer = ctx;
-    const struct partition *oldest = NULL;
-    for (uint32_t i = 0; i < producer->partition_count; i++) {
-        const struct partition *partition = &producer->partitions[i];
-        uint64_t since = partition_oldest_ns(partition);
-        if (since != 0 && (oldest == NULL || since < partition_oldest_ns(oldest))) {
-            oldest = partition;
+    uint64_t timeout_ns = (uint64_t)producer->send_timeout_ms * 1000000;
+    uint64_t now_ns = lane_now_ns(lane_of(producer));
+    uint64_t next_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < producer->made_count; i++) {
+        struct partition *partition = producer->partitions[i];
+        uint64_t since_ns = outbox_oldest_ns(&partition->outbox);
+        if (since_ns == 0) {
+            continue;
+        }
+        if (since_ns + timeout_ns <= now_ns) {
+            struct err err;
+            err_set(&err, ERR_PULSAR_NOT_READY,
+                    "topic %s: a message was not acknowledged within %" PRIu32 " ms (sendTimeout)",
+                    partition->topic, producer->send_timeout_ms);
+            partition_give_up_messages(partition, &err);
+            since_ns = outbox_oldest_ns(&partition->outbox); /* the event may have sent more */
+        }
+        if (since_ns != 0 && since_ns + timeout_ns < next_ns) {
+            next_ns = since_ns + timeout_ns;
         }
     }
-    if (oldest == NULL) {
-        return;
+    if (next_ns != UINT64_MAX && producer->phase == PRODUCER_READY) {
+        lane_timer_set_at_ns(&producer->send_timer, next_ns);
     }
-    uint64_t due_ns = partition_oldest_ns(oldest) + (uint64_t)producer->send_timeout_ms * 1000000;
-    if (lane_now_ns(lane_of(producer)) < due_ns) {
-        lane_timer_set_at_ns(&producer->send_timer, due_ns);
-        return;
-    }
-    struct err err;
-    err_set(&err, ERR_PULSAR_NOT_READY,
-            "topic %s: a message was not acknowledged within %" PRIu32 " ms (sendTimeout)",
-            oldest->topic, producer->send_timeout_ms);
-    fail(producer, &err);
 }
 
 /* A lane_fn. */
@@ -193,24 +295,6 @@ static void create_timeout(void *ctx) {
 
 /* ---- The partitions' events. */
 
-static bool has_room(const struct pulsar_producer *producer) {
-    const struct pulsar_producer_stats *stats = &producer->shared.stats;
-    /* A quarter free, so that writer and `writable` do not take turns for every batch. */
-    uint64_t max_bytes = producer->shared.max_pending_bytes;
-    return stats->in_flight == 0 || (stats->in_flight < producer->max_pending_messages &&
-                                     stats->in_flight <= producer->max_pending_messages -
-                                                             producer->max_pending_messages / 4 &&
-                                     stats->in_flight_bytes <= max_bytes - max_bytes / 4);
-}
-
-static void tell_writable(struct pulsar_producer *producer) {
-    if (producer->blocked && producer->phase == PRODUCER_READY && producer->end == PRODUCER_OPEN &&
-        has_room(producer)) {
-        producer->blocked = false;
-        producer->events.writable(producer->ctx);
-    }
-}
-
 static void on_ready(struct partition *partition) {
     struct pulsar_producer *producer = of_partition(partition);
     if (partition->told_lost) {
@@ -219,35 +303,39 @@ static void on_ready(struct partition *partition) {
             producer->events.connection(producer->ctx, partition->index, NULL);
         }
     }
-    if (producer->phase != PRODUCER_CREATING || partition->counted_ready) {
-        return;
+    if (!partition->counted_ready) {
+        partition->counted_ready = true;
+        producer->ready_count++;
     }
-    partition->counted_ready = true;
-    if (++producer->ready_count == producer->partition_count) {
+    if (producer->phase == PRODUCER_CREATING && producer->ready_count == producer->made_count) {
         producer->phase = PRODUCER_READY;
         lane_timer_cancel(&producer->create_timer);
+        if (producer->update_ms > 0) {
+            lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
+        }
         producer->events.ready(producer->ctx, producer->partition_count);
-        tell_writable(producer);
     }
-}
-
-static void on_sealed(struct partition *partition) {
-    struct pulsar_producer *producer = of_partition(partition);
-    if (partition->index == producer->turn) {
-        producer->turn = (producer->turn + 1) % producer->partition_count;
-    }
+    advance_growth(producer);
+    tell_writable(producer);
 }
 
 static void on_receipt(struct partition *partition, const struct pulsar_receipt *receipt) {
     struct pulsar_producer *producer = of_partition(partition);
-    if (producer->phase != PRODUCER_READY || producer->end == PRODUCER_CLOSING) {
-        return;
-    }
     producer->events.receipt(producer->ctx, receipt);
-    if (producer->end == PRODUCER_DRAINING && producer->shared.stats.in_flight == 0) {
-        lane_timer_set_ms(&producer->close_timer, 0);
+    after_report(producer);
+}
+
+static void on_undelivered(struct partition *partition,
+                           const struct pulsar_undelivered *undelivered) {
+    struct pulsar_producer *producer = of_partition(partition);
+    producer->events.undelivered(producer->ctx, undelivered);
+    after_report(producer);
+}
+
+static void tell_lost(struct pulsar_producer *producer, uint32_t partition, const struct err *err) {
+    if (producer->events.connection != NULL) {
+        producer->events.connection(producer->ctx, partition, err);
     }
-    tell_writable(producer);
 }
 
 static void on_lost(struct partition *partition, const struct err *err) {
@@ -255,14 +343,28 @@ static void on_lost(struct partition *partition, const struct err *err) {
     producer->last_error = *err;
     if (!partition->told_lost) {
         partition->told_lost = true;
-        if (producer->events.connection != NULL) {
-            producer->events.connection(producer->ctx, partition->index, err);
-        }
+        tell_lost(producer, partition->index, err);
     }
 }
 
+static void on_queued(struct partition *partition) {
+    /* How long it takes is up to the other producer. */
+    lane_timer_cancel(&of_partition(partition)->create_timer);
+}
+
 static void on_failed(struct partition *partition, const struct err *err) {
-    fail(of_partition(partition), err);
+    struct pulsar_producer *producer = of_partition(partition);
+    if (partition->index < producer->partition_count) {
+        fail(producer, err);
+        return;
+    }
+    /* The topic's growth can wait: what there was before goes on. */
+    producer->ready_count -= partition->counted_ready;
+    partition->counted_ready = false;
+    partition_reset(partition);
+    lane_timer_set_ms(&producer->ask_timer,
+                      backoff_next_ms(&producer->backoff, &lane_of(producer)->rng));
+    tell_lost(producer, partition->index, err);
 }
 
 static void on_closed(struct partition *partition) {
@@ -274,38 +376,83 @@ static void on_closed(struct partition *partition) {
 
 static const struct partition_events partition_events = {
     .ready = on_ready,
-    .sealed = on_sealed,
     .receipt = on_receipt,
+    .undelivered = on_undelivered,
     .lost = on_lost,
+    .queued = on_queued,
     .failed = on_failed,
     .closed = on_closed,
 };
 
 /* ---- Opening. */
 
+static struct partition *new_partition(struct pulsar_producer *producer, uint32_t index,
+                                       bool plain) {
+    char *topic =
+        plain ? str_dup(str_of(producer->topic)) : topic_partition_name(producer->topic, index);
+    struct partition *partition = calloc(1, sizeof *partition);
+    if (topic == NULL || partition == NULL ||
+        !partition_init(partition, &producer->shared, index, topic)) {
+        if (partition != NULL) {
+            partition_done(partition);
+        }
+        free(partition);
+        partition = NULL;
+    }
+    free(topic);
+    return partition;
+}
+
+/* count: as the broker says, 0 for a plain topic. Those that exist stay. */
 static bool make_partitions(struct pulsar_producer *producer, uint32_t count, struct err *err) {
+    uint32_t pinned = producer->pinned_partitions;
     if (count > MAX_PARTITIONS) {
         return err_set(err, ERR_PULSAR_PROTOCOL,
                        "topic %s: the broker says it has %" PRIu32 " partitions", producer->topic,
                        count);
     }
-    uint32_t made = count == 0 ? 1 : count;
-    producer->partitions = calloc(made, sizeof producer->partitions[0]);
-    if (producer->partitions == NULL) {
-        return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", made);
+    uint32_t wanted = count == 0 ? 1 : count;
+    if (pinned > wanted) {
+        return err_set(err, ERR_CONFIG,
+                       "topic %s has %" PRIu32 " partitions, but is to be used with %" PRIu32,
+                       producer->topic, wanted, pinned);
     }
-    producer->partition_count = made;
-    for (uint32_t i = 0; i < made; i++) {
-        char *name = count == 0 ? str_dup(str_of(producer->topic))
-                                : topic_partition_name(producer->topic, i);
-        bool ok =
-            name != NULL && partition_init(&producer->partitions[i], &producer->shared, i, name);
-        free(name);
-        if (!ok) {
-            return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", made);
+    wanted = pinned != 0 ? pinned : wanted;
+    if (wanted <= producer->made_count) {
+        return true;
+    }
+    struct partition **partitions =
+        realloc(producer->partitions, wanted * sizeof producer->partitions[0]);
+    if (partitions == NULL) {
+        return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", wanted);
+    }
+    producer->partitions = partitions;
+    while (producer->made_count < wanted) {
+        struct partition *partition = new_partition(producer, producer->made_count, count == 0);
+        if (partition == NULL) {
+            return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", wanted);
         }
+        partitions[producer->made_count++] = partition;
     }
     return true;
+}
+
+/* Those that are not open yet. */
+static void open_partitions(struct pulsar_producer *producer) {
+    for (uint32_t i = 0; i < producer->made_count; i++) {
+        if (producer->partitions[i]->state == PARTITION_IDLE) {
+            partition_open(producer->partitions[i]);
+        }
+    }
+}
+
+static void ask_later(struct pulsar_producer *producer, const struct err *err) {
+    lane_timer_set_ms(&producer->ask_timer,
+                      backoff_next_ms(&producer->backoff, &lane_of(producer)->rng));
+    if (!producer->told_lost) {
+        producer->told_lost = true;
+        tell_lost(producer, 0, err);
+    }
 }
 
 /* How many partitions it has is known, or why not. */
@@ -315,11 +462,11 @@ static void asked(struct lookup *lookup, const struct err *failure,
     struct err err = failure != NULL ? *failure : ERR_NONE;
     if (failure == NULL && make_partitions(producer, result->partitions, &err)) {
         producer->phase = PRODUCER_CREATING;
+        producer->partition_count = producer->made_count;
         producer->turn =
             (uint32_t)rng_below(&lane_of(producer)->rng, producer->partition_count - 1);
-        for (uint32_t i = 0; i < producer->partition_count; i++) {
-            partition_open(&producer->partitions[i]);
-        }
+        producer->update_ms = result->partitions == 0 ? 0 : producer->update_ms;
+        open_partitions(producer);
         return;
     }
     if (failure != NULL) {
@@ -330,54 +477,107 @@ static void asked(struct lookup *lookup, const struct err *failure,
         return;
     }
     producer->last_error = err;
-    lane_timer_set_ms(&producer->ask_timer,
-                      backoff_next_ms(&producer->backoff, &lane_of(producer)->rng));
-    if (!producer->told_lost && producer->events.connection != NULL) {
-        producer->told_lost = true;
-        producer->events.connection(producer->ctx, 0, &err);
+    ask_later(producer, &err);
+}
+
+/* Whether it has more than it had. What fails is tried again, for ever. */
+static void asked_again(struct lookup *lookup, const struct err *failure,
+                        const struct lookup_result *result) {
+    struct pulsar_producer *producer = AWS_CONTAINER_OF(lookup, struct pulsar_producer, lookup);
+    struct err err = failure != NULL ? *failure : ERR_NONE;
+    if (failure != NULL || !make_partitions(producer, result->partitions, &err)) {
+        ask_later(producer, &err);
+        return;
+    }
+    producer->told_lost = false;
+    backoff_reset(&producer->backoff);
+    if (producer->made_count > producer->partition_count) {
+        open_partitions(producer); /* and then advance_growth */
+    } else {
+        lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
     }
 }
 
 /* A lane_fn. */
 static void ask(void *ctx) {
     struct pulsar_producer *producer = ctx;
-    lookup_start(&producer->lookup, producer->shared.client, LOOKUP_PARTITIONS, producer->topic,
-                 NULL, asked);
+    bool again = producer->phase == PRODUCER_READY;
+    lookup_start(&producer->lookup, producer->shared.client,
+                 again ? LOOKUP_PARTITIONS_UNCREATED : LOOKUP_PARTITIONS, producer->topic, NULL,
+                 again ? asked_again : asked);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t default_value) {
     return value != 0 ? value : default_value;
 }
 
+static bool check(const struct pulsar_producer_options *options, struct err *err) {
+    if (!options->explicit_sequence_ids) {
+        return true;
+    }
+    if (options->name.len == 0) {
+        return err_set(err, ERR_CONFIG,
+                       "sequence ids of one's own mean something only together with a producer "
+                       "name");
+    }
+    if (options->batching == PULSAR_BATCHING_KEY_BASED) {
+        return err_set(err, ERR_CONFIG,
+                       "key-based batches mix the order of sequence ids, so that the broker would "
+                       "take messages for duplicates");
+    }
+    return options->send_timeout_ms == 0 ||
+           err_set(err, ERR_CONFIG,
+                   "a message given up for sendTimeout could not follow later ones with its "
+                   "sequence id; set sendTimeout to 0");
+}
+
 static bool init(struct pulsar_producer *producer, const struct pulsar_producer_options *options,
                  struct err *err) {
     producer->topic = topic_full_name(options->topic, err);
-    if (producer->topic == NULL) {
+    if (producer->topic == NULL || !check(options, err)) {
         return false;
     }
     struct partition_shared *shared = &producer->shared;
+    struct outbox_shared *outbox = &shared->outbox;
+    if (!schema_command_init(&shared->schema, &options->schema, err)) {
+        return false;
+    }
     if (options->name.len > 0) {
         shared->name = str_dup(options->name);
     }
     if ((options->name.len > 0 && shared->name == NULL) ||
-        !compressor_init(&shared->compressor, options->compression)) {
+        !key_values_add_all(&shared->properties, options->properties, options->property_count) ||
+        !compressor_init(&outbox->compressor, options->compression)) {
         return err_set(err, ERR_NOMEM, "no memory for a producer");
     }
     shared->events = &partition_events;
-    shared->limits = (struct batch_limits){
+    shared->access_mode = options->access_mode;
+    shared->wait_for_name = options->wait_for_name;
+    shared->batch_max_delay_ms = or_default(options->batch_max_delay_ms, DEFAULT_BATCH_DELAY_MS);
+    outbox->lane = lane_of(producer);
+    outbox->pool = client_batches(shared->client);
+    outbox->budget = client_memory(shared->client);
+    outbox->explicit_ids = options->explicit_sequence_ids;
+    outbox->by_key = options->batching == PULSAR_BATCHING_KEY_BASED;
+    outbox->max_pending_bytes =
+        options->max_pending_bytes != 0 ? options->max_pending_bytes : DEFAULT_PENDING_BYTES;
+    outbox->limits = (struct batch_limits){
         .max_messages = or_default(options->batch_max_messages, DEFAULT_BATCH_MESSAGES),
         .max_bytes = or_default(options->batch_max_bytes, DEFAULT_BATCH_BYTES),
         .max_message_size = CONNECTION_DEFAULT_MAX_MESSAGE_SIZE,
-        .raw = options->batching_disabled,
+        .raw = options->batching == PULSAR_BATCHING_NONE,
+        .late_ids = outbox->by_key,
+        .max_whole_size = options->chunking ? outbox->max_pending_bytes : 0,
     };
-    shared->batch_max_delay_ms = or_default(options->batch_max_delay_ms, DEFAULT_BATCH_DELAY_MS);
-    shared->max_pending_bytes =
-        options->max_pending_bytes != 0 ? options->max_pending_bytes : DEFAULT_PENDING_BYTES;
     producer->hashing = options->hashing;
     producer->max_pending_messages =
         or_default(options->max_pending_messages, DEFAULT_PENDING_MESSAGES);
     producer->send_timeout_ms = options->send_timeout_ms;
     producer->create_timeout_ms = options->create_timeout_ms;
+    producer->pinned_partitions = options->partitions;
+    if (options->partitions == 0 && !options->explicit_sequence_ids) {
+        producer->update_ms = or_default(options->partitions_update_ms, DEFAULT_UPDATE_MS);
+    }
     return true;
 }
 
@@ -394,6 +594,8 @@ struct pulsar_producer *pulsar_producer_open(struct pulsar_client *client,
     producer->events = *events;
     producer->ctx = ctx;
     producer->backoff = client_backoff(client);
+    producer->waiter.freed = memory_freed;
+    buf_init(&producer->key, 2 * MAX_BINARY_KEY);
     lane_timer_init(&producer->ask_timer, lane_of(producer), ask, producer);
     lane_timer_init(&producer->create_timer, lane_of(producer), create_timeout, producer);
     lane_timer_init(&producer->send_timer, lane_of(producer), send_timeout, producer);
@@ -414,40 +616,104 @@ struct pulsar_producer *pulsar_producer_open(struct pulsar_client *client,
 
 static struct partition *route(struct pulsar_producer *producer,
                                const struct pulsar_message *message) {
-    if (message->key.ptr == NULL || producer->partition_count == 1) {
-        return &producer->partitions[producer->turn];
+    if (producer->partition_count == 1) {
+        return producer->partitions[0];
+    }
+    if (message->key.ptr == NULL) { /* they take turns, a batch each */
+        if (!outbox_has_open(&producer->partitions[producer->turn]->outbox)) {
+            producer->turn = (producer->turn + 1) % producer->partition_count;
+        }
+        return producer->partitions[producer->turn];
     }
     uint32_t hash = producer->hashing == PULSAR_HASHING_MURMUR3 ? routing_murmur3(message->key)
                                                                 : routing_java_string(message->key);
-    return &producer->partitions[hash % producer->partition_count];
+    return producer->partitions[hash % producer->partition_count];
+}
+
+/* Into producer->key. */
+static bool encode_key(struct pulsar_producer *producer, struct str key, struct err *err) {
+    size_t len = 0;
+    if (key.len > MAX_BINARY_KEY ||
+        aws_base64_compute_encoded_len(key.len, &len) != AWS_OP_SUCCESS) {
+        return err_set(err, ERR_PULSAR_TOO_LARGE, "a binary key is longer than %d bytes",
+                       MAX_BINARY_KEY);
+    }
+    buf_reset(&producer->key);
+    char *to = buf_reserve(&producer->key, len);
+    struct aws_byte_cursor from = aws_byte_cursor_from_array(key.ptr, key.len);
+    struct aws_byte_buf text = aws_byte_buf_from_empty_array(to, len);
+    if (to == NULL || aws_base64_encode(&from, &text) != AWS_OP_SUCCESS) {
+        return err_set(err, ERR_NOMEM, "no memory for a binary key");
+    }
+    producer->key.len += text.len;
+    return true;
+}
+
+static enum pulsar_send send_with_text_key(struct pulsar_producer *producer,
+                                           const struct pulsar_message *message, uint64_t token,
+                                           struct err *err) {
+    if (!message->key_is_binary) {
+        return partition_send(route(producer, message), message, token, err);
+    }
+    if (!encode_key(producer, message->key, err)) {
+        return PULSAR_SEND_REFUSED;
+    }
+    struct pulsar_message encoded = *message;
+    encoded.key = buf_str(&producer->key);
+    encoded.key_is_base64 = true;
+    return partition_send(route(producer, &encoded), &encoded, token, err);
 }
 
 enum pulsar_send pulsar_producer_send(struct pulsar_producer *producer,
                                       const struct pulsar_message *message, uint64_t token,
                                       struct err *err) {
     enum pulsar_send result = PULSAR_SEND_FULL;
-    if (producer->phase == PRODUCER_READY && producer->end == PRODUCER_OPEN &&
-        producer->shared.stats.in_flight < producer->max_pending_messages) {
-        result = partition_send(route(producer, message), message, token, err);
+    if (takes_messages(producer) &&
+        stats_of(producer)->in_flight < producer->max_pending_messages) {
+        result = send_with_text_key(producer, message, token, err);
     }
     if (result == PULSAR_SEND_TAKEN) {
         arm_send_timeout(producer);
     } else if (result == PULSAR_SEND_FULL) {
-        producer->blocked = true;
+        block(producer);
         pulsar_producer_flush(producer); /* nobody waits for a batch that cannot grow */
     }
     return result;
 }
 
+bool pulsar_producer_can_send(struct pulsar_producer *producer) {
+    bool can = takes_messages(producer) &&
+               stats_of(producer)->in_flight < producer->max_pending_messages &&
+               stats_of(producer)->in_flight_bytes < producer->shared.outbox.max_pending_bytes &&
+               (stats_of(producer)->in_flight == 0 || client_has_memory(producer->shared.client));
+    if (!can) {
+        block(producer);
+    }
+    return can;
+}
+
 void pulsar_producer_flush(struct pulsar_producer *producer) {
     if (producer->phase == PRODUCER_READY) {
-        for (uint32_t i = 0; i < producer->partition_count; i++) {
-            partition_flush(&producer->partitions[i]);
+        for (uint32_t i = 0; i < producer->made_count; i++) {
+            partition_flush(producer->partitions[i]);
         }
     }
 }
 
+uint32_t pulsar_producer_partitions(const struct pulsar_producer *producer) {
+    return producer->partition_count;
+}
+
+struct str pulsar_producer_name(const struct pulsar_producer *producer, uint32_t partition) {
+    return str_of(producer->partitions[partition]->name);
+}
+
+int64_t pulsar_producer_last_sequence_id(const struct pulsar_producer *producer,
+                                         uint32_t partition) {
+    return producer->partitions[partition]->last_sequence_id;
+}
+
 void pulsar_producer_stats(const struct pulsar_producer *producer,
                            struct pulsar_producer_stats *ret_stats) {
-    *ret_stats = producer->shared.stats;
+    *ret_stats = *stats_of(producer);
 }

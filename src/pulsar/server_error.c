@@ -24,7 +24,7 @@ static const struct meaning meanings[] = {
     E(ServiceNotReady, PULSAR_NOT_READY, ""),
     E(ProducerBlockedQuotaExceededError, PULSAR_QUOTA,
       "consume the topic's backlog or raise its backlog quota"),
-    E(ProducerBlockedQuotaExceededException, PULSAR_QUOTA,
+    E(ProducerBlockedQuotaExceededException, PULSAR_QUOTA_REFUSED,
       "consume the topic's backlog or raise its backlog quota"),
     E(ChecksumError, PULSAR_PROTOCOL, ""),
     E(UnsupportedVersionError, PULSAR_REFUSED, "the broker is too old for this client"),

@@ -2,8 +2,8 @@
  * sink: where a lane's messages go. The source knows only this header.
  *
  * Order: messages of one lane and one key are delivered in the order of sink_put. Every message that was taken
- * is acknowledged exactly once, in any order between partitions, or never: then sink_failed has been or will be
- * called. A sink never drops, never repeats a token.
+ * is acknowledged or refused exactly once, in any order between partitions, or never: then sink_failed has been or
+ * will be called, or the sink was closed. A sink never drops, never repeats a token.
  * Lane thread only. Events are never raised inside sink_put.
  */
 #ifndef SINK_SINK_H
@@ -39,6 +39,9 @@ enum sink_result {
 struct sink_events {
     /* The messages with these tokens are safe at the receiver. */
     void (*acked)(void *ctx, const uint64_t *tokens, size_t count);
+    /* The receiver refused the messages with these tokens for what they are: as SINK_REFUSED, but
+     * found out later. They are done with. */
+    void (*refused)(void *ctx, const uint64_t *tokens, size_t count, const struct err *err);
     /* After SINK_FULL: there is room again. */
     void (*writable)(void *ctx);
     /* Once the sink can take messages; sink_put before it returns SINK_FULL. */

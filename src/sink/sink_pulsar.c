@@ -10,6 +10,7 @@ struct sink_pulsar {
     struct pulsar_producer *producer;
     char *topic;
     uint64_t duplicates;
+    bool failed;
     lane_fn *closed;
     void *closed_ctx;
 };
@@ -42,7 +43,20 @@ static void on_writable(void *ctx) {
 
 static void on_failed(void *ctx, const struct err *err) {
     struct sink_pulsar *pulsar = ctx;
-    pulsar->sink.events.failed(pulsar->sink.events_ctx, err);
+    if (!pulsar->failed) {
+        pulsar->failed = true;
+        pulsar->sink.events.failed(pulsar->sink.events_ctx, err);
+    }
+}
+
+static void on_undelivered(void *ctx, const struct pulsar_undelivered *undelivered) {
+    struct sink_pulsar *pulsar = ctx;
+    if (undelivered->refused) {
+        pulsar->sink.events.refused(pulsar->sink.events_ctx, undelivered->tokens,
+                                    undelivered->count, undelivered->err);
+    } else if (undelivered->err->code != ERR_CANCELLED) { /* else it is our wish: the sink closes */
+        on_failed(pulsar, undelivered->err); /* later messages must not pass those that are lost */
+    }
 }
 
 static void on_connection(void *ctx, uint32_t partition, const struct err *err) {
@@ -56,12 +70,20 @@ static void on_connection(void *ctx, uint32_t partition, const struct err *err) 
     }
 }
 
+static void on_grown(void *ctx, uint32_t partitions) {
+    struct sink_pulsar *pulsar = ctx;
+    LOG_INFO("pulsar", "grown", LOG_TEXT("topic", pulsar->topic),
+             LOG_U64("partitions", partitions));
+}
+
 static const struct pulsar_producer_events producer_events = {
     .ready = on_ready,
     .receipt = on_receipt,
+    .undelivered = on_undelivered,
     .writable = on_writable,
     .failed = on_failed,
     .connection = on_connection,
+    .grown = on_grown,
 };
 
 /* ---- the sink ---- */

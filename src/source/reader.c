@@ -561,6 +561,26 @@ void reader_acked(struct reader *reader, uint64_t ordinal) {
     check_drained(reader);
 }
 
+void reader_refused(struct reader *reader, uint64_t ordinal, const struct err *err) {
+    const struct seqno *seqno = window_seqno(&reader->window, ordinal);
+    if (seqno == NULL) {
+        return; /* of the slot's reader before this one */
+    }
+    char text[SEQNO_MAX_DIGITS + 1];
+    struct str position = str_make(text, seqno_format(seqno, text));
+    if (options_of(reader)->skip_bad_records) {
+        LOG_ERROR("shard", "record-skipped", LOG_TEXT("shard", reader->shard->node->id),
+                  LOG_STR("sequence_number", position), LOG_ERR(err));
+        worker_count(&reader->worker->stats.record_errors, 1);
+        reader_acked(reader, ordinal);
+        return;
+    }
+    struct err copy = *err;
+    err_context(&copy, "shard %s: record %.*s", reader->shard->node->id, STR_FMT(position));
+    worker_fail(reader->worker, &copy);
+    reader_stop_now(reader); /* the checkpoint cannot pass it: nothing to wait for */
+}
+
 /* ---- lease ---- */
 
 static bool holder_position(void *ctx, struct position *ret_position) {

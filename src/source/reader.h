@@ -78,6 +78,8 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
 void reader_free(struct reader *reader);
 
 void reader_acked(struct reader *reader, uint64_t ordinal);
+/* The sink found out that the record cannot be delivered. */
+void reader_refused(struct reader *reader, uint64_t ordinal, const struct err *err);
 /* There is room again in the sink or in the memory budget. */
 void reader_resume(struct reader *reader);
 /* The children's leases are made: write SHARD_END. */

@@ -85,6 +85,12 @@ bool window_ack(struct window *window, uint64_t ordinal) {
     return true;
 }
 
+const struct seqno *window_seqno(const struct window *window, uint64_t ordinal) {
+    bool waits =
+        ordinal >= window->head && ordinal < window->next && !slot_at(window, ordinal)->acked;
+    return waits ? &slot_at(window, ordinal)->seqno : NULL;
+}
+
 size_t window_bytes(const struct window *window) {
     return window->capacity * sizeof *window->slots;
 }

@@ -104,14 +104,33 @@ static void resume_waiting(struct worker *worker) {
 
 /* ---- the sink's events ---- */
 
+/* Whose record has this token; NULL: its reader is gone. */
+static struct reader *reader_of(const struct worker *worker, uint64_t token) {
+    uint64_t slot = token >> WORKER_ORDINAL_BITS;
+    return slot < worker->slot_count ? worker->readers[slot] : NULL;
+}
+
+static uint64_t ordinal_of(uint64_t token) {
+    return token & ((UINT64_C(1) << WORKER_ORDINAL_BITS) - 1);
+}
+
 static void sink_acked(void *ctx, const uint64_t *tokens, size_t count) {
     struct worker *worker = ctx;
-    const uint64_t mask = (UINT64_C(1) << WORKER_ORDINAL_BITS) - 1;
     for (size_t i = 0; i < count; i++) {
-        uint64_t slot = tokens[i] >> WORKER_ORDINAL_BITS;
-        struct reader *reader = slot < worker->slot_count ? worker->readers[slot] : NULL;
+        struct reader *reader = reader_of(worker, tokens[i]);
         if (reader != NULL) {
-            reader_acked(reader, tokens[i] & mask);
+            reader_acked(reader, ordinal_of(tokens[i]));
+        }
+    }
+    resume_waiting(worker);
+}
+
+static void sink_refused(void *ctx, const uint64_t *tokens, size_t count, const struct err *err) {
+    struct worker *worker = ctx;
+    for (size_t i = 0; i < count; i++) {
+        struct reader *reader = reader_of(worker, tokens[i]);
+        if (reader != NULL) {
+            reader_refused(reader, ordinal_of(tokens[i]), err);
         }
     }
     resume_waiting(worker);
@@ -146,6 +165,7 @@ static void sink_failed(void *ctx, const struct err *err) {
 
 static const struct sink_events sink_events = {
     .acked = sink_acked,
+    .refused = sink_refused,
     .writable = go_on,
     .ready = go_on,
     .failed = sink_failed,

@@ -58,12 +58,13 @@ static void unlock(struct source_rig *rig) {
 
 /* ---- the sink ---- */
 
-static void collect_tokens(struct rig_sink *sink, uint64_t *tokens, size_t *count) {
+static void collect_tokens(struct rig_sink *sink, bool unloved, uint64_t *tokens, size_t *count) {
     struct rig_private *private = sink->rig->private;
     for (size_t n = 0; n < private->count; n++) {
         size_t i = sink->rig->backwards ? private->count - 1 - n : n;
         struct rig_message *message = &private->messages[i];
-        if (!message->acked && message->lane == sink->sink.lane->index && *count < 256) {
+        if (!message->acked && message->unloved == unloved &&
+            message->lane == sink->sink.lane->index && *count < 256) {
             message->acked = true;
             tokens[(*count)++] = message->token;
         }
@@ -73,12 +74,20 @@ static void collect_tokens(struct rig_sink *sink, uint64_t *tokens, size_t *coun
 static void turn(void *ctx) {
     struct rig_sink *sink = ctx;
     uint64_t tokens[256];
+    uint64_t refused[256];
     size_t count = 0;
+    size_t refused_count = 0;
     lock(sink->rig);
     if (!sink->rig->hold) {
-        collect_tokens(sink, tokens, &count);
+        collect_tokens(sink, false, tokens, &count);
+        collect_tokens(sink, true, refused, &refused_count);
     }
     unlock(sink->rig);
+    if (refused_count > 0) {
+        struct err err;
+        err_set(&err, ERR_PULSAR_REFUSED, "refused later by the test");
+        sink->sink.events.refused(sink->sink.events_ctx, refused, refused_count, &err);
+    }
     if (count > 0) {
         sink->sink.events.acked(sink->sink.events_ctx, tokens, count);
     }
@@ -112,6 +121,8 @@ static void keep(struct rig_sink *sink, const struct sink_message *message, uint
         .unacked_before = sink->rig->hold || private->count < 2000 ? unacked_of(private) : 0,
     };
     str_copy(message->key, kept->key, sizeof kept->key);
+    kept->unloved =
+        sink->rig->refuse_later != NULL && str_is(message->key, sink->rig->refuse_later);
     for (size_t i = 0; i < message->property_count; i++) {
         const struct sink_property *property = &message->properties[i];
         if (str_is(property->name, "SEQUENCE_NUMBER")) {

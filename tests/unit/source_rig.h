@@ -21,7 +21,8 @@ struct rig_message {
     char sequence_number[48];
     uint32_t lane;
     uint64_t token;
-    bool acked;
+    bool acked;              /* or refused */
+    bool unloved;            /* to be refused */
     uint64_t unacked_before; /* messages not acknowledged when it came */
 };
 
@@ -30,10 +31,11 @@ struct source_rig {
     struct source_options options; /* a test may change them before rig_run or rig_start */
 
     /* The sink's behaviour; change before the start, or with the lock held. */
-    bool hold;          /* acknowledge nothing by itself */
-    bool backwards;     /* acknowledge what waits in the wrong order */
-    uint32_t room;      /* messages taken until SINK_FULL; 0: no bound */
-    const char *refuse; /* a key whose message is refused */
+    bool hold;                /* acknowledge nothing by itself */
+    bool backwards;           /* acknowledge what waits in the wrong order */
+    uint32_t room;            /* messages taken until SINK_FULL; 0: no bound */
+    const char *refuse;       /* a key whose message is refused */
+    const char *refuse_later; /* a key whose message is taken, and then refused */
 
     struct rig_private *private;
 };

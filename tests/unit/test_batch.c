@@ -85,7 +85,7 @@ static void known_bytes_of_a_batch(void **state) {
     check_hex(batch, "0000003e0000000c080632080801100718023008"
                      "0e01ef547530000000110a017010071880d095ffbc315802c00108"
                      "00000004180140076100000004180240086262");
-    assert_int_equal(batch_last_sequence_id(batch), 8);
+    assert_int_equal(batch->last_sequence_id, 8);
     assert_int_equal(batch->tokens[0], 107);
     assert_int_equal(batch->tokens[1], 108);
     batch_release(batch);

@@ -37,7 +37,10 @@ struct app {
     size_t duplicates;
     uint64_t tokens[MAX_MESSAGES];       /* in the order of their receipts */
     uint32_t partition_of[MAX_MESSAGES]; /* by token */
-    uint32_t next_partition_token[8];
+    uint64_t given_up[MAX_MESSAGES];     /* tokens, in the order in which they were undelivered */
+    size_t undelivered;
+    size_t maybe_stored;
+    struct err undelivered_error;
     int failed_count;
     struct err error;
     int lost_count;
@@ -107,6 +110,18 @@ static void on_receipt(void *ctx, const struct pulsar_receipt *receipt) {
     (void)pthread_mutex_unlock(&app->lock);
 }
 
+static void on_undelivered(void *ctx, const struct pulsar_undelivered *undelivered) {
+    struct app *app = ctx;
+    (void)pthread_mutex_lock(&app->lock);
+    for (size_t i = 0; i < undelivered->count; i++) {
+        app->given_up[app->undelivered++] = undelivered->tokens[i];
+    }
+    app->maybe_stored += undelivered->maybe_stored ? undelivered->count : 0;
+    app->undelivered_error = *undelivered->err;
+    (void)pthread_cond_signal(&app->changed);
+    (void)pthread_mutex_unlock(&app->lock);
+}
+
 static void on_writable(void *ctx) {
     struct app *app = ctx;
     (void)pthread_mutex_lock(&app->lock);
@@ -138,6 +153,7 @@ static void on_connection(void *ctx, uint32_t partition, const struct err *err) 
 static const struct pulsar_producer_events events = {
     .ready = on_ready,
     .receipt = on_receipt,
+    .undelivered = on_undelivered,
     .writable = on_writable,
     .failed = on_failed,
     .connection = on_connection,
@@ -281,6 +297,18 @@ static void check_receipts(const struct app *app) {
         assert_true(!any[partition] || last[partition] < token);
         any[partition] = true;
         last[partition] = token;
+    }
+}
+
+/* What was taken was reported, each once. */
+static void check_reports(const struct app *app) {
+    static bool seen[MAX_MESSAGES];
+    memset(seen, 0, sizeof seen);
+    assert_int_equal(app->acked + app->undelivered, app->taken);
+    for (size_t i = 0; i < app->taken; i++) {
+        uint64_t token = i < app->acked ? app->tokens[i] : app->given_up[i - app->acked];
+        assert_true(token < app->taken && !seen[token]);
+        seen[token] = true;
     }
 }
 
@@ -497,7 +525,6 @@ static void send_error_for_good(void **state) {
         {PULSAR__SERVER_ERROR__TopicTerminatedError, ERR_PULSAR_TERMINATED},
         {PULSAR__SERVER_ERROR__ProducerFenced, ERR_PULSAR_FENCED},
         {PULSAR__SERVER_ERROR__TopicNotFound, ERR_PULSAR_NO_TOPIC},
-        {PULSAR__SERVER_ERROR__NotAllowedError, ERR_PULSAR_REFUSED},
     };
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         struct peer *peer = peer_new();
@@ -510,6 +537,8 @@ static void send_error_for_good(void **state) {
         WAIT_FOR(app, app->failed_count > 0);
         app_close(app);
         assert_int_equal(app->failed_count, 1);
+        check_reports(app);
+        assert_int_equal(app->undelivered_error.code, errors[i].code);
         assert_int_equal(app->error.code, errors[i].code);
         assert_non_null(strstr(app->error.text, "persistent://public/default/t-partition-"));
         assert_non_null(strstr(app->error.text, "127.0.0.1:"));
@@ -529,6 +558,7 @@ static void not_ready_then_ready(void **state) {
     peer->script.refuse_producers = 3;
     peer->script.refuse_producers_with = PULSAR__SERVER_ERROR__ProducerBusy;
     struct app *app = app_new(peer);
+    app->options.wait_for_name = true;
     run_to_the_end(app, peer);
     peer_stop(peer);
     check_receipts(app);
@@ -752,7 +782,7 @@ static void one_by_one(void **state) {
     (void)state;
     struct peer *peer = peer_new();
     struct app *app = app_new(peer);
-    app->options.batching_disabled = true;
+    app->options.batching = PULSAR_BATCHING_NONE;
     run_to_the_end(app, peer);
     peer_stop(peer);
     check_receipts(app);
@@ -838,23 +868,27 @@ static void silent_peer(void **state) {
     WAIT_FOR(app, app->taken == app->wanted);
     app_close(app);
     assert_int_equal(app->acked, 0);
+    check_reports(app);
+    assert_int_equal(app->undelivered_error.code, ERR_CANCELLED);
+    assert_true(app->maybe_stored > 0);
     assert_int_equal(app->failed_count, 0);
     peer_stop(peer);
     assert_int_equal(peer_count(peer, PULSAR__BASE_COMMAND__TYPE__CLOSE_PRODUCER), 2);
     app_free(app);
     peer_free(peer);
 
-    /* Nor does sendTimeout. */
+    /* After sendTimeout what waited is given up, and the producer goes on. */
     peer = peer_new();
     peer->script.silent = true;
     app = app_new(peer);
     app->options.send_timeout_ms = 100;
     peer_start(peer);
     run_on_lane(app, open_producer);
-    WAIT_FOR(app, app->failed_count > 0);
+    WAIT_FOR(app, app->undelivered == app->wanted);
     app_close(app);
-    assert_int_equal(app->failed_count, 1);
-    assert_non_null(strstr(app->error.text, "sendTimeout"));
+    assert_int_equal(app->failed_count, 0);
+    check_reports(app);
+    assert_non_null(strstr(app->undelivered_error.text, "sendTimeout"));
     app_free(app);
     peer_free(peer);
 

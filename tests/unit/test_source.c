@@ -549,6 +549,34 @@ static void a_refused_message_is_a_bad_record(void **state) {
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1003");
 }
 
+static void a_message_refused_later_is_a_bad_record_too(void **state) {
+    struct source_rig *rig = *state;
+    rig->options.skip_bad_records = true;
+    rig->refuse_later = "x-000001";
+    rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 4 500 keys 4 name x\n");
+    rig_start(rig);
+    rig_wait_checkpoint(rig, SHARD_A, "1003");
+    struct source_stats stats;
+    rig_stats(rig, &stats);
+    assert_int_equal(stats.record_errors, 1);
+    assert_well(rig_stop(rig));
+    assert_int_equal(rig_message_count(rig), 4);
+}
+
+static void a_message_refused_later_stops_it_in_front_of_the_record(void **state) {
+    struct source_rig *rig = *state;
+    rig->refuse_later = "x-000002";
+    rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 4 500 keys 4 name x\n");
+    struct err err = rig_run(rig);
+    assert_error(err, ERR_PULSAR_REFUSED, "record 1002");
+    assert_int_equal(err_exit_code(err.code), 4);
+    struct position checkpoint;
+    assert_true(position_parse(str_of(rig_checkpoint(rig, SHARD_A)), &checkpoint));
+    struct position refused;
+    assert_true(position_parse(STR("1002"), &refused));
+    assert_true(position_compare(&checkpoint, &refused) < 0);
+}
+
 /* ---- back-pressure and memory ---- */
 
 static void a_full_sink_stops_the_reading(void **state) {
@@ -623,6 +651,8 @@ int main(int argc, char **argv) {
         TEST(a_bad_record_stops_it_in_front_of_the_record),
         TEST(a_bad_record_is_passed_over_on_request),
         TEST(a_refused_message_is_a_bad_record),
+        TEST(a_message_refused_later_is_a_bad_record_too),
+        TEST(a_message_refused_later_stops_it_in_front_of_the_record),
         TEST(a_full_sink_stops_the_reading),
         TEST(without_leases_nothing_is_kept),
     };

@@ -44,12 +44,16 @@ static void test_moves_over_contiguous_acks_only(void **state) {
 
     assert_false(window_ack(&window, 102)); /* in, but nothing moves */
     assert_false(window_ack(&window, 101));
+    assert_non_null(window_seqno(&window, 100));
+    assert_null(window_seqno(&window, 101)); /* done */
+    assert_null(window_seqno(&window, 103)); /* not in */
     assert_int_equal(window.unacked, 1);
     assert_int_equal(window_held(&window), 3);
     assert_false(seqno_is_set(&window.acked));
 
     assert_true(window_ack(&window, 100)); /* closes the gap */
     assert_true(acked_is(&window, 12));
+    assert_null(window_seqno(&window, 100)); /* behind */
     assert_true(window_is_empty(&window));
     assert_int_equal(window.unacked, 0);
     assert_int_equal(push(&window, 13), 103);
