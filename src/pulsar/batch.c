@@ -245,8 +245,12 @@ static size_t part_size_max(size_t name_len) {
 /* Less than this of a message's bytes in each chunk is not worth it. */
 enum { CHUNK_MIN = 1024 };
 
+static bool can_split(const struct batch_limits *limits) {
+    return limits->raw && limits->max_whole_size != 0;
+}
+
 static bool is_too_large(const struct batch_limits *limits, const struct sizes *sizes) {
-    if (limits->max_whole_size == 0) {
+    if (!can_split(limits)) {
         return 4 + sizes->header + sizes->entry > limits->max_message_size;
     }
     return sizes->entry > limits->max_whole_size ||
@@ -257,7 +261,7 @@ static bool is_too_large(const struct batch_limits *limits, const struct sizes *
 static bool refuse(const struct batch_limits *limits, const struct pulsar_message *message,
                    const struct sizes *sizes, struct err *err) {
     size_t size = 4 + sizes->header + sizes->entry;
-    if (limits->max_whole_size != 0 && sizes->entry > limits->max_whole_size) {
+    if (can_split(limits) && sizes->entry > limits->max_whole_size) {
         return err_set(err, ERR_PULSAR_TOO_LARGE,
                        "a message of %zu bytes does not fit into the memory for messages of %zu "
                        "bytes",

@@ -212,9 +212,13 @@ static enum pulsar_send put_in_batch(struct outbox *outbox, const struct pulsar_
         if (is_new) {
             drop(outbox, batch);
         }
-        return added == BATCH_TOO_LARGE && outbox->limits.max_whole_size > 0
-                   ? put_alone(outbox, message, sequence_id, token, err)
-                   : not_added(outbox, added, err);
+        if (added != BATCH_TOO_LARGE || outbox->limits.max_whole_size == 0) {
+            return not_added(outbox, added, err);
+        }
+        if (err != NULL) {
+            *err = ERR_NONE;
+        }
+        return put_alone(outbox, message, sequence_id, token, err);
     }
     if (is_new) {
         open_set_add(open, batch, message);
