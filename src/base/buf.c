@@ -26,7 +26,7 @@ char *buf_reserve(struct buf *buf, size_t len) {
         return NULL;
     }
     size_t needed = buf->len + len;
-    if (needed > buf->capacity) {
+    if (needed > buf->capacity || buf->data == NULL) {
         size_t capacity = buf->capacity < 128 ? 128 : buf->capacity;
         while (capacity < needed) {
             capacity = capacity > buf->max / 2 ? buf->max : capacity * 2;

@@ -110,6 +110,19 @@ static void buf_grows_to_its_maximum_and_no_further(void **state) {
     assert_null(buf.data);
 }
 
+static void buf_takes_nothing_at_first(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 10);
+    assert_true(buf_add(&buf, NULL, 0));
+    assert_true(buf_add_text(&buf, ""));
+    assert_non_null(buf_reserve(&buf, 0));
+    assert_int_equal(buf_str(&buf).len, 0);
+    assert_true(buf_add_char(&buf, 'x'));
+    assert_string_equal(buf_text(&buf), "x");
+    buf_done(&buf);
+}
+
 static void buf_formats_into_exactly_the_last_byte(void **state) {
     (void)state;
     for (int room = 0; room < 300; room++) {
@@ -216,6 +229,7 @@ int main(void) {
         cmocka_unit_test(str_compares_and_copies),
         cmocka_unit_test(str_to_u64_refuses_what_is_no_number),
         cmocka_unit_test(buf_grows_to_its_maximum_and_no_further),
+        cmocka_unit_test(buf_takes_nothing_at_first),
         cmocka_unit_test(buf_formats_into_exactly_the_last_byte),
         cmocka_unit_test(buf_escapes_json),
         cmocka_unit_test(backoff_doubles_to_its_maximum),
