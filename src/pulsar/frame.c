@@ -42,13 +42,13 @@ static bool read_command(struct str frame, struct str *ret_command, struct err *
 }
 
 /* Moves bytes into the partial frame until it has `wanted` of
- * them; false when the input ends before. */
+ * them; false when the input or the memory ends before. */
 static bool fill(struct frame_reader *reader, struct str *bytes, size_t wanted) {
     size_t missing = wanted - reader->partial.len;
     size_t len = missing < bytes->len ? missing : bytes->len;
     buf_add(&reader->partial, bytes->ptr, len);
     *bytes = str_make(bytes->ptr + len, bytes->len - len);
-    return len == missing;
+    return len == missing && !reader->partial.failed;
 }
 
 /* Completes the partial frame as far as the bytes reach. */

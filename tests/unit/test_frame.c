@@ -126,6 +126,27 @@ static void garbage(void **state) {
     }
 }
 
+/* The partial frame's buffer refuses as it does when memory is out: in totalSize, behind it, at the
+ * end; with and without bytes of an earlier piece. */
+static void no_memory(void **state) {
+    (void)state;
+    struct str bytes = STR(PING);
+    for (size_t room = 1; room < bytes.len; room++) {
+        for (size_t piece = 1; piece < bytes.len; piece++) {
+            struct frame_reader reader;
+            frame_reader_init(&reader, LIMIT);
+            reader.partial.max = room;
+            struct seen seen = {.count = 0};
+            struct err err = ERR_NONE;
+            bool ok = feed(&reader, bytes, piece, &seen, &err);
+            assert_false(ok);
+            assert_int_equal(err.code, ERR_NOMEM);
+            assert_int_equal(seen.count, 0);
+            frame_reader_done(&reader);
+        }
+    }
+}
+
 static void stops_when_told(void **state) {
     (void)state;
     struct frame_reader reader;
@@ -218,13 +239,10 @@ static void varints(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_chunks),
-        cmocka_unit_test(known_bytes_of_commands),
-        cmocka_unit_test(size_limit),
-        cmocka_unit_test(garbage),
-        cmocka_unit_test(stops_when_told),
-        cmocka_unit_test(receipts),
-        cmocka_unit_test(unknown_fields_are_skipped),
+        cmocka_unit_test(any_chunks), cmocka_unit_test(known_bytes_of_commands),
+        cmocka_unit_test(size_limit), cmocka_unit_test(garbage),
+        cmocka_unit_test(no_memory),  cmocka_unit_test(stops_when_told),
+        cmocka_unit_test(receipts),   cmocka_unit_test(unknown_fields_are_skipped),
         cmocka_unit_test(varints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
