@@ -331,7 +331,7 @@ enum outbox_match outbox_match(struct outbox *outbox, uint64_t sequence_id,
     if (batch == NULL || sequence_id < batch->first_sequence_id) {
         return OUTBOX_OLD;
     }
-    if (sequence_id > batch->last_sequence_id) {
+    if (sequence_id > batch->last_sequence_id || !batch->sent) {
         return OUTBOX_FUTURE;
     }
     *ret_batch = take_oldest(outbox);

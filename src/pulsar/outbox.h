@@ -76,7 +76,7 @@ size_t outbox_largest_frame(const struct outbox *outbox);
 enum outbox_match {
     OUTBOX_OLD,    /* the echo of an earlier report */
     OUTBOX_OLDEST, /* of the oldest batch, which has left the queue: *ret_batch, to be released */
-    OUTBOX_FUTURE, /* of a batch that is not the oldest: the broker broke the protocol */
+    OUTBOX_FUTURE, /* of a batch that is not the oldest, or not sent: the broker broke the protocol */
 };
 enum outbox_match outbox_match(struct outbox *outbox, uint64_t sequence_id,
                                struct batch **ret_batch);

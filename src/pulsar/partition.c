@@ -312,8 +312,9 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
         return;
     case OUTBOX_FUTURE:
         err_set(&err, ERR_PULSAR_PROTOCOL,
-                "topic %s: a receipt for sequence id %" PRIu64 " came before that of %" PRIu64,
-                partition->topic, receipt->sequence_id, outbox->pending->first_sequence_id);
+                "topic %s: a receipt for sequence id %" PRIu64 " came before that of %" PRIu64 "%s",
+                partition->topic, receipt->sequence_id, outbox->pending->first_sequence_id,
+                outbox->pending->sent ? "" : ", which was not sent yet");
         connection_close(user->connection, &err);
         return;
     case OUTBOX_OLDEST:
@@ -409,17 +410,18 @@ static void on_close_producer(struct connection_user *user,
 static void on_migrated(struct connection_user *user,
                         const Pulsar__CommandTopicMigrated *migrated) {
     struct partition *partition = of_user(user);
+    struct address address;
     size_t count;
     struct err err = ERR_NONE;
     if (partition->state == PARTITION_CLOSING) {
         return;
     }
     if (migrated->broker_service_url == NULL ||
-        !address_parse_url(str_of(migrated->broker_service_url), &partition->migrated, 1, &count,
-                           NULL)) {
+        !address_parse_url(str_of(migrated->broker_service_url), &address, 1, &count, NULL)) {
         err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to a cluster without an address");
     } else {
         partition->has_migrated = true;
+        partition->migrated = address;
         err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to %s",
                 migrated->broker_service_url);
     }
@@ -516,8 +518,9 @@ static bool take_success(struct partition *partition, const Pulsar__CommandProdu
         connection_max_message_size(partition->user.connection);
     partition->has_topic_epoch = success->has_topic_epoch;
     partition->topic_epoch = success->topic_epoch;
-    return take_name(partition, success, err) && take_schema_version(partition, success, err) &&
-           pending_fit(partition, err);
+    /* The name is kept for good, so it comes last. */
+    return take_schema_version(partition, success, err) && pending_fit(partition, err) &&
+           take_name(partition, success, err);
 }
 
 static void created(struct connection_request *request, const struct err *failure,
@@ -529,7 +532,8 @@ static void created(struct connection_request *request, const struct err *failur
         return;
     }
     if (failure == NULL &&
-        (reply->producer_success == NULL || reply->producer_success->last_sequence_id < -1)) {
+        (reply->producer_success == NULL || reply->producer_success->last_sequence_id < -1 ||
+         reply->producer_success->last_sequence_id == INT64_MAX)) { /* no id would follow it */
         err_set(&err, ERR_PULSAR_PROTOCOL, "broker %s did not answer PRODUCER as it should",
                 address_text(connection_logical(partition->user.connection)).text);
         retire(partition, &err);

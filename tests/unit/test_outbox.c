@@ -82,12 +82,19 @@ static enum pulsar_send put_id(struct rig *rig, uint64_t sequence_id) {
     return put_message(rig, &message);
 }
 
+/* The next that waits to be sent; NULL: none does. */
+static struct batch *send_next(struct rig *rig) {
+    struct batch *batch = outbox_next_unsent(&rig->outbox);
+    if (batch != NULL) {
+        batch->sent = true;
+    }
+    return batch;
+}
+
 /* All that waits to be sent, as batches of so many messages. */
 static size_t send_all(struct rig *rig) {
     size_t count = 0;
-    struct batch *batch;
-    while ((batch = outbox_next_unsent(&rig->outbox)) != NULL) {
-        batch->sent = true;
+    while (send_next(rig) != NULL) {
         count++;
     }
     return count;
@@ -146,17 +153,28 @@ static void a_new_connection_gets_the_same_frames_again(void **state) {
     for (int i = 0; i < 3; i++) {
         assert_int_equal(put(rig, "k", "v"), PULSAR_SEND_TAKEN);
     }
-    struct batch *first = outbox_next_unsent(&rig->outbox);
+    struct batch *first = send_next(rig);
     const char *bytes = first->frame.data;
     size_t len = first->frame.len;
     assert_int_equal(send_all(rig), 2);
     assert_int_equal(outbox_largest_frame(&rig->outbox), len);
     sim_lane_advance(&rig->lane, 1000);
     outbox_rewind(&rig->outbox);
-    assert_ptr_equal(outbox_next_unsent(&rig->outbox), first);
+    assert_ptr_equal(send_next(rig), first);
     assert_ptr_equal(first->frame.data, bytes);
     assert_int_equal(first->frame.len, len);
     assert_int_equal(send_all(rig), 2);
+}
+
+static void a_receipt_of_what_was_not_sent(void **state) {
+    struct rig *rig = *state;
+    start(rig);
+    assert_int_equal(put(rig, "k", "v"), PULSAR_SEND_TAKEN);
+    outbox_seal(&rig->outbox);
+    struct batch *batch = NULL;
+    assert_int_equal(outbox_match(&rig->outbox, 0, &batch), OUTBOX_FUTURE);
+    assert_int_equal(send_all(rig), 1);
+    receive(rig, 0, 0, 1);
 }
 
 static void a_refused_batch_waits_for_its_turn(void **state) {
@@ -229,7 +247,7 @@ static void one_batch_for_each_key(void **state) {
         uint64_t tokens[3];
     } batches[] = {{"a", 3, 0, {0, 2, 6}}, {"b", 2, 3, {1, 5}}, {"", 1, 5, {3}}, {"c", 1, 6, {4}}};
     for (size_t i = 0; i < 4; i++) {
-        struct batch *batch = outbox_next_unsent(&rig->outbox);
+        struct batch *batch = send_next(rig);
         Pulsar__MessageMetadata *metadata = metadata_of(batch);
         assert_string_equal(metadata->partition_key, batches[i].key);
         assert_int_equal(metadata->num_messages_in_batch, batches[i].count);
@@ -241,7 +259,7 @@ static void one_batch_for_each_key(void **state) {
         }
         pulsar__message_metadata__free_unpacked(metadata, NULL);
     }
-    assert_null(outbox_next_unsent(&rig->outbox));
+    assert_null(send_next(rig));
 }
 
 static void many_keys_and_their_ordering_keys(void **state) {
@@ -270,8 +288,8 @@ static void a_delayed_message_goes_alone_and_in_order(void **state) {
     assert_int_equal(put_message(rig, &late), PULSAR_SEND_TAKEN);
     assert_int_equal(put(rig, "k", "4"), PULSAR_SEND_TAKEN);
     outbox_seal(&rig->outbox);
-    (void)outbox_next_unsent(&rig->outbox);
-    Pulsar__MessageMetadata *metadata = metadata_of(outbox_next_unsent(&rig->outbox));
+    (void)send_next(rig);
+    Pulsar__MessageMetadata *metadata = metadata_of(send_next(rig));
     assert_int_equal(metadata->deliver_at_time, 1800000000000);
     assert_false(metadata->has_num_messages_in_batch);
     assert_int_equal(metadata->sequence_id, 2);
@@ -299,12 +317,12 @@ static void a_large_message_goes_in_chunks(void **state) {
     assert_int_equal(put(rig, "k", "behind"), PULSAR_SEND_TAKEN);
     outbox_seal(&rig->outbox);
 
-    (void)outbox_next_unsent(&rig->outbox);
+    (void)send_next(rig);
     static char whole[BYTES];
     size_t at = 0;
     int chunks = 0;
     while (at < BYTES) {
-        struct batch *batch = outbox_next_unsent(&rig->outbox);
+        struct batch *batch = send_next(rig);
         Pulsar__MessageMetadata *metadata = metadata_of(batch);
         assert_string_equal(metadata->uuid, "p-1");
         assert_int_equal(metadata->sequence_id, 1);
@@ -346,12 +364,11 @@ static void a_refused_chunk_ends_its_message(void **state) {
     struct str part = str_make(value, sizeof value);
     struct pulsar_message message = {.value = &part, .value_parts = 1};
     assert_int_equal(put_message(rig, &message), PULSAR_SEND_TAKEN);
-    struct batch *first = outbox_next_unsent(&rig->outbox);
-    first->sent = true; /* the others are not yet */
+    (void)send_next(rig); /* the others are not yet */
     struct err err;
     err_set(&err, ERR_PULSAR_REFUSED, "not allowed");
     assert_true(outbox_refuse(outbox_find(&rig->outbox, 0), &err));
-    assert_null(outbox_next_unsent(&rig->outbox));
+    assert_null(send_next(rig));
     struct batch *batch;
     uint32_t reported = 0;
     while ((batch = outbox_take_settled(&rig->outbox)) != NULL) {
@@ -374,7 +391,7 @@ static void explicit_ids_rise_and_may_leave_gaps(void **state) {
     assert_int_equal(put_id(rig, 15), PULSAR_SEND_TAKEN);
     assert_int_equal(put_id(rig, (uint64_t)INT64_MAX + 1), PULSAR_SEND_REFUSED);
     outbox_seal(&rig->outbox);
-    Pulsar__MessageMetadata *metadata = metadata_of(outbox_next_unsent(&rig->outbox));
+    Pulsar__MessageMetadata *metadata = metadata_of(send_next(rig));
     assert_int_equal(metadata->sequence_id, 10);
     assert_int_equal(metadata->highest_sequence_id, 15);
     pulsar__message_metadata__free_unpacked(metadata, NULL);
@@ -444,6 +461,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(receipts_match_the_oldest_only),
         TEST(a_new_connection_gets_the_same_frames_again),
+        TEST(a_receipt_of_what_was_not_sent),
         TEST(a_refused_batch_waits_for_its_turn),
         TEST(everything_leaves_in_order),
         TEST(one_batch_for_each_key),
