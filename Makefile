@@ -1,5 +1,5 @@
 # The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
-.PHONY: all demo test unit asan tsan valgrind lint format bench clean help
+.PHONY: all demo test unit asan tsan valgrind fuzz lint format bench clean help
 
 all: ## the program, as build/ddb2pulsar
 	scripts/setup build
@@ -18,6 +18,9 @@ unit: ## unit tests, optimised and with ASan and UBSan
 
 asan tsan valgrind: ## unit tests with ASan and UBSan; with TSan; under valgrind
 	scripts/test $@
+
+fuzz: ## fuzz targets, FUZZ_SECONDS=20 for each
+	scripts/test fuzz
 
 lint: ## formatting, clang-tidy, layers, shell scripts
 	scripts/lint

@@ -10,8 +10,11 @@ endfunction()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
     ${CMAKE_SOURCE_DIR}/scripts/env ${CMAKE_SOURCE_DIR}/deps/build-crt ${CMAKE_SOURCE_DIR}/deps/awscrt.txt)
 
-# ---- The AWS Common Runtime, compiled with our sanitizer.
+# ---- The AWS Common Runtime, compiled with our sanitizer; but gcc's and clang's do not mix.
 string(TOUPPER ${D2P_FLAVOUR} flavour)
+if(D2P_FLAVOUR STREQUAL "fuzz")
+    set(flavour RELEASE)
+endif()
 d2p_env(crt D2P_CRT_${flavour})
 if(NOT crt STREQUAL "system")
     if(NOT EXISTS ${crt})

@@ -1,0 +1,15 @@
+# The fuzz targets: one program each, which libFuzzer drives. Included by the flavour `fuzz` only.
+
+add_custom_target(fuzz)
+
+# d2p_fuzz(NAME TARGET...): tests/fuzz/NAME.c, linked with what it tests.
+function(d2p_fuzz name)
+    d2p_program(${name} tests/fuzz/${name}.c fuzz ${ARGN})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz ${name})
+endfunction()
+
+d2p_fuzz(fuzz_frame d2p_pulsar)
+d2p_fuzz(fuzz_address d2p_pulsar)
+d2p_fuzz(fuzz_topic d2p_pulsar)
+d2p_fuzz(fuzz_broker d2p_pulsar)
