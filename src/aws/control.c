@@ -1,6 +1,6 @@
 #include "aws/control.h"
 
-#include "aws/json.h"
+#include "base/json.h"
 
 #include <stdlib.h>
 

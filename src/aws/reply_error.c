@@ -1,6 +1,6 @@
 #include "aws/reply_error.h"
 
-#include "aws/json.h"
+#include "base/json.h"
 
 #include <aws/http/http.h>
 #include <aws/http/status_code.h>

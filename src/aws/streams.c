@@ -1,7 +1,7 @@
 #include "aws/streams.h"
 
 #include "aws/control.h"
-#include "aws/json.h"
+#include "base/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

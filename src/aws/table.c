@@ -1,7 +1,7 @@
 #include "aws/table.h"
 
 #include "aws/control.h"
-#include "aws/json.h"
+#include "base/json.h"
 
 static void finished(control_fn *done, void *ctx, const struct err *err,
                      struct control_reply *reply) {

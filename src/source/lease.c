@@ -1,6 +1,6 @@
 #include "source/lease.h"
 
-#include "aws/json.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 

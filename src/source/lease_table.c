@@ -1,6 +1,6 @@
 #include "source/lease_table.h"
 
-#include "aws/json.h"
+#include "base/json.h"
 #include "base/log.h"
 
 #include <aws/common/linked_list.h>

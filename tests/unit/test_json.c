@@ -1,4 +1,4 @@
-#include "aws/json.h"
+#include "base/json.h"
 
 #include "cmocka_all.h"
 
@@ -49,10 +49,18 @@ static int teardown(void **state) {
     return 0;
 }
 
+static void secrets_are_erased(void **state) {
+    (void)state;
+    json_free_secret(NULL);
+    json_free_secret(json_parse(STR("7")));
+    json_free_secret(json_parse(STR("{\"a\":\"x\",\"b\":[\"y\"],\"c\":null,\"d\":\"\"}")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_members),
         cmocka_unit_test(exact_names_do_not_depend_on_order),
+        cmocka_unit_test(secrets_are_erased),
         cmocka_unit_test(refuses_what_is_no_json),
     };
     return cmocka_run_group_tests_name("json", tests, setup, teardown);

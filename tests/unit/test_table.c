@@ -1,6 +1,6 @@
 #include "aws/table.h"
 
-#include "aws/json.h"
+#include "base/json.h"
 #include "fake_service.h"
 
 #include "cmocka_all.h"

@@ -1,10 +1,9 @@
 /*
- * json: reading small JSON replies as trees of the CRT's parser. An absent member, null and a value of another type
+ * json: reading small JSON texts as trees of the CRT's parser. An absent member, null and a value of another type
  * are all "not there", as in AWS's own clients. Numbers are doubles there; what must be exact comes as a string.
- * The AWS common library must be initialised.
  */
-#ifndef AWS_JSON_H
-#define AWS_JSON_H
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
 
 #include "base/str.h"
 
@@ -14,6 +13,8 @@
 struct aws_json_value *json_parse(struct str text);
 /* NULL is fine. */
 void json_free(struct aws_json_value *value);
+/* The same; the texts of an object's string members are erased first. */
+void json_free_secret(struct aws_json_value *value);
 
 /* A member, or NULL. object may be NULL or no object. */
 const struct aws_json_value *json_get(const struct aws_json_value *object, const char *name);

@@ -1,4 +1,4 @@
-#include "aws/json.h"
+#include "base/json.h"
 
 struct aws_json_value *json_parse(struct str text) {
     return text.len == 0
@@ -11,6 +11,25 @@ void json_free(struct aws_json_value *value) {
     if (value != NULL) {
         aws_json_value_destroy(value);
     }
+}
+
+static int erase(const struct aws_byte_cursor *key, const struct aws_json_value *value,
+                 bool *ret_continue, void *ctx) {
+    (void)key;
+    (void)ret_continue;
+    (void)ctx;
+    struct aws_byte_cursor text;
+    if (aws_json_value_get_string(value, &text) == AWS_OP_SUCCESS) {
+        explicit_bzero(text.ptr, text.len); /* the tree's own bytes */
+    }
+    return AWS_OP_SUCCESS;
+}
+
+void json_free_secret(struct aws_json_value *value) {
+    if (value != NULL && aws_json_value_is_object(value)) {
+        (void)aws_json_const_iterate_object(value, erase, NULL); /* cannot fail on an object */
+    }
+    json_free(value);
 }
 
 struct search {
