@@ -4,6 +4,7 @@
 #include "config/config_report.h"
 #include "config/config_value.h"
 #include "config/property.h"
+#include "pulsar/auth_params.h"
 
 #include <stdlib.h>
 
@@ -197,23 +198,14 @@ static bool check_service_url(const struct config *config, struct err *err) {
 }
 
 static bool check_pulsar_auth(const struct config *config, struct err *err) {
-    const char *plugin = config->auth_plugin;
-    bool is_token = strcmp(plugin, "token") == 0 || is_class(plugin, "AuthenticationToken");
-    if (is_set(plugin) && !is_token) {
-        return config_fail(config, CONFIG_KEY_auth_plugin, err,
-                           "not supported in this version; allowed: nothing, token or "
-                           "org.apache.pulsar.client.impl.auth.AuthenticationToken");
+    enum auth_fault fault;
+    struct err why = ERR_NONE;
+    if (auth_params_check(str_of(config->auth_plugin), str_of(config->auth_params), &fault, &why)) {
+        return true;
     }
-    if (is_token && !is_set(config->auth_params)) {
-        return config_fail(config, CONFIG_KEY_auth_plugin, err,
-                           "it needs authParams; allowed there: token:<token>, file:///path or "
-                           "env:NAME");
-    }
-    if (!is_token && is_set(config->auth_params)) {
-        return config_fail(config, CONFIG_KEY_auth_params, err,
-                           "it needs authPlugin; allowed there: token");
-    }
-    return true;
+    return config_fail(config,
+                       fault == AUTH_FAULT_PLUGIN ? CONFIG_KEY_auth_plugin : CONFIG_KEY_auth_params,
+                       err, "%s", why.text);
 }
 
 static bool check_pulsar(const struct config *config, struct err *err) {

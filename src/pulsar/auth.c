@@ -1,143 +1,216 @@
 #include "pulsar/auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "pulsar/oauth2.h"
+#include "pulsar/secret.h"
+
 #include <stdlib.h>
-#include <unistd.h>
 
-#define JAVA_TOKEN_CLASS "org.apache.pulsar.client.impl.auth.AuthenticationToken"
-
-static bool is_token_plugin(struct str plugin) {
-    return str_is(plugin, "token") || str_is(plugin, JAVA_TOKEN_CLASS) ||
-           str_is(plugin, "AuthenticationToken");
-}
-
-static bool strip(struct str *text, const char *prefix) {
-    if (!str_starts(*text, prefix)) {
-        return false;
-    }
-    size_t len = strlen(prefix);
-    *text = str_make(text->ptr + len, text->len - len);
-    return true;
-}
-
-bool auth_init(struct auth *auth, struct str plugin, struct str params, struct err *err) {
-    *auth = (struct auth){.source = AUTH_NONE};
-    plugin = str_trim(plugin);
-    params = str_trim(params);
-    if (plugin.len == 0) {
-        if (params.len > 0) {
-            return err_set(err, ERR_CONFIG,
-                           "authParams is set, but authPlugin is not (supported: \"token\")");
-        }
-        return true;
-    }
-    if (!is_token_plugin(plugin)) {
-        return err_set(err, ERR_CONFIG,
-                       "authPlugin \"%.*s\" is not supported by this version; supported is "
-                       "\"token\" (or \"" JAVA_TOKEN_CLASS "\")",
-                       STR_FMT(plugin));
-    }
-    auth->source = AUTH_TOKEN;
-    if (strip(&params, "file:")) {
-        auth->source = AUTH_TOKEN_FILE;
-        (void)strip(&params, "//"); /* file:///path and file:/path name the same file */
-    } else if (strip(&params, "env:")) {
-        auth->source = AUTH_TOKEN_ENV;
-    } else {
-        (void)strip(&params, "token:");
-    }
-    params = str_trim(params);
-    if (params.len == 0 || memchr(params.ptr, '\0', params.len) != NULL) {
-        return err_set(err, ERR_CONFIG,
-                       "authParams names no token; it is \"token:<token>\", \"file:///path\" or "
-                       "\"env:NAME\"");
-    }
-    if (params.len > AUTH_TOKEN_MAX) {
-        return err_set(err, ERR_CONFIG, "the token in authParams is longer than %d bytes",
-                       AUTH_TOKEN_MAX);
-    }
-    auth->value = str_dup(params);
-    return auth->value != NULL || err_set(err, ERR_NOMEM, "no memory for the token");
-}
-
-void auth_done(struct auth *auth) {
-    if (auth != NULL && auth->value != NULL) {
-        explicit_bzero(auth->value, strlen(auth->value));
-        free(auth->value);
-        auth->value = NULL;
-    }
-}
+struct auth {
+    struct auth_params params;
+    struct oauth2 *oauth2; /* with AUTH_OAUTH2 */
+    struct aws_linked_list waiting;
+    uint64_t refused;  /* which credentials were refused last; 0: none since the last success */
+    unsigned refusals; /* of different ones since then */
+};
 
 const char *auth_method(const struct auth *auth) {
-    return auth->source == AUTH_NONE ? "none" : "token";
-}
-
-/* Token files end in a newline more often than not; a broker refuses a token with one. */
-static bool add_trimmed(struct buf *data, struct str token, const char *what, const char *name,
-                        struct err *err) {
-    token = str_trim(token);
-    if (token.len == 0) {
-        return err_set(err, ERR_PULSAR_AUTH, "the token %s %s is empty", what, name);
-    }
-    return buf_add_str(data, token) ||
-           err_set(err, ERR_PULSAR_AUTH, "the token %s %s is longer than %zu bytes", what, name,
-                   data->max);
-}
-
-static bool read_file(const char *path, struct buf *data, struct err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block the lane */
-    if (fd < 0) {
-        return err_set(err, ERR_PULSAR_AUTH, "cannot open the token file %s: %s", path,
-                       strerrordesc_np(errno));
-    }
-    char bytes[AUTH_TOKEN_MAX + 1];
-    size_t len = 0;
-    ssize_t got = 0;
-    do {
-        got = read(fd, bytes + len, sizeof bytes - len);
-        len += got > 0 ? (size_t)got : 0;
-    } while ((got > 0 && len < sizeof bytes) || (got < 0 && errno == EINTR));
-    int failed = got < 0 ? errno : 0;
-    (void)close(fd);
-    bool ok;
-    if (failed != 0) {
-        ok = err_set(err, ERR_PULSAR_AUTH, "cannot read the token file %s: %s", path,
-                     strerrordesc_np(failed));
-    } else if (len == sizeof bytes) {
-        ok = err_set(err, ERR_PULSAR_AUTH, "the token file %s is longer than %d bytes", path,
-                     AUTH_TOKEN_MAX);
-    } else {
-        ok = add_trimmed(data, str_make(bytes, len), "file", path, err);
-    }
-    explicit_bzero(bytes, sizeof bytes);
-    return ok;
-}
-
-bool auth_data(const struct auth *auth, struct buf *data, struct err *err) {
-    switch (auth->source) {
+    switch (auth->params.kind) {
     case AUTH_NONE:
-        return true;
-    case AUTH_TOKEN:
-        return buf_add_text(data, auth->value) || err_set(err, ERR_NOMEM, "no memory for a token");
-    case AUTH_TOKEN_FILE:
-        return read_file(auth->value, data, err);
-    case AUTH_TOKEN_ENV: {
-        const char *value = getenv(auth->value);
-        if (value == NULL) {
-            return err_set(err, ERR_PULSAR_AUTH,
-                           "the environment variable %s, which should hold the token, is not set",
-                           auth->value);
-        }
-        return add_trimmed(data, str_of(value), "variable", auth->value, err);
+        return "none";
+    case AUTH_BASIC:
+        return "basic";
+    case AUTH_TLS:
+        return "tls";
+    default:
+        return "token";
     }
-    }
-    return err_set(err, ERR_INTERNAL, "unknown source of a token");
 }
 
-void auth_wipe(struct buf *data) {
-    if (data->data != NULL) {
-        explicit_bzero(data->data, data->capacity);
+void auth_tls_files(const struct auth *auth, const char **ret_certificate, const char **ret_key) {
+    *ret_certificate = auth->params.tls_certificate_file;
+    *ret_key = auth->params.tls_key_file;
+}
+
+/* ---- Credentials that are here. */
+
+/* Tells credentials apart (FNV-1a); 0 stands for none. */
+static uint64_t number_of(struct str data) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < data.len; i++) {
+        hash = (hash ^ (unsigned char)data.ptr[i]) * UINT64_C(0x100000001b3);
     }
-    buf_done(data);
+    return hash != 0 ? hash : 1;
+}
+
+static bool read_variable(const char *name, struct buf *data, struct err *err) {
+    const char *value = getenv(name);
+    if (value == NULL) {
+        return err_set(err, ERR_PULSAR_AUTH,
+                       "the environment variable %s, which should hold the token, is not set",
+                       name);
+    }
+    return secret_add_trimmed(str_of(value), "token variable", name, data, err);
+}
+
+static bool read_now(const struct auth *auth, struct buf *data, struct err *err) {
+    const char *value = auth->params.value;
+    switch (auth->params.kind) {
+    case AUTH_TOKEN:
+    case AUTH_BASIC:
+        return buf_add_text(data, value) || err_set(err, ERR_NOMEM, "no memory for credentials");
+    case AUTH_TOKEN_FILE:
+        return secret_read_file(value, "token file", data, err);
+    case AUTH_TOKEN_ENV:
+        return read_variable(value, data, err);
+    default:
+        return true; /* nothing to show */
+    }
+}
+
+/* ---- Credentials that an issuer gives. */
+
+static void wait_for_token(struct auth *auth, struct auth_request *request) {
+    request->auth = auth;
+    aws_linked_list_push_back(&auth->waiting, &request->node);
+    oauth2_renew(auth->oauth2);
+}
+
+static void on_attempt(void *ctx, const struct err *err) {
+    struct auth *auth = ctx;
+    if (err != NULL && err->code == ERR_PULSAR_AUTH) {
+        auth->refusals++;
+    }
+    struct err expired;
+    if (err == NULL) {
+        err_set(&expired, ERR_PULSAR_NO_TOKEN, "the OAuth2 issuer's token has expired already");
+        err = &expired; /* told only if the token is not there */
+    }
+    /* Those who ask again from within wait for another attempt. */
+    struct aws_linked_list waiting;
+    aws_linked_list_init(&waiting);
+    aws_linked_list_swap_contents(&waiting, &auth->waiting);
+    while (!aws_linked_list_empty(&waiting)) {
+        struct auth_request *request =
+            AWS_CONTAINER_OF(aws_linked_list_front(&waiting), struct auth_request, node);
+        auth_forget(request);
+        struct str token;
+        uint64_t number = oauth2_token(auth->oauth2, &token);
+        if (number != 0) { /* the old one if it could not be renewed */
+            request->shown = number;
+            request->done(request, NULL, token);
+        } else {
+            request->done(request, err, STR_NONE);
+        }
+    }
+}
+
+static enum auth_answer get_token(struct auth *auth, struct auth_request *request, bool fresh,
+                                  struct buf *data, struct err *err) {
+    struct str token;
+    uint64_t number = oauth2_token(auth->oauth2, &token);
+    if (!oauth2_may_show(auth->oauth2, fresh) || (fresh && number == request->shown)) {
+        wait_for_token(auth, request);
+        return AUTH_LATER;
+    }
+    request->shown = number;
+    if (!buf_add_str(data, token)) {
+        err_set(err, ERR_NOMEM, "no memory for a token");
+        return AUTH_FAILED;
+    }
+    return AUTH_GIVEN;
+}
+
+/* ---- Both. */
+
+enum auth_answer auth_get(struct auth *auth, struct auth_request *request, bool fresh,
+                          struct buf *data, struct err *err) {
+    if (auth->oauth2 != NULL) {
+        return get_token(auth, request, fresh, data, err);
+    }
+    if (!read_now(auth, data, err)) {
+        return AUTH_FAILED;
+    }
+    request->shown = number_of(buf_str(data));
+    return AUTH_GIVEN;
+}
+
+void auth_forget(struct auth_request *request) {
+    if (request->auth != NULL) {
+        request->auth = NULL;
+        aws_linked_list_remove(&request->node);
+    }
+}
+
+void auth_refused(struct auth *auth, const struct auth_request *request) {
+    if (request->shown != auth->refused) { /* else several brokers refuse the same ones */
+        auth->refused = request->shown;
+        auth->refusals++;
+    }
+    if (auth->oauth2 != NULL) {
+        oauth2_drop(auth->oauth2, request->shown);
+    }
+}
+
+void auth_accepted(struct auth *auth) {
+    auth->refused = 0;
+    auth->refusals = 0;
+}
+
+/* Whether file or variable say something else than what was refused. */
+static bool has_changed(const struct auth *auth) {
+    struct buf data;
+    buf_init(&data, AUTH_TOKEN_MAX);
+    bool changed = read_now(auth, &data, NULL) && number_of(buf_str(&data)) != auth->refused;
+    secret_wipe(&data);
+    return changed;
+}
+
+bool auth_may_retry(struct auth *auth) {
+    switch (auth->params.kind) {
+    case AUTH_OAUTH2:
+        return auth->refusals == 1;
+    case AUTH_TOKEN_FILE:
+    case AUTH_TOKEN_ENV:
+        return auth->refused != 0 && has_changed(auth);
+    default:
+        return false;
+    }
+}
+
+struct auth *auth_new(struct lane *lane, const struct auth_options *options, struct err *err) {
+    struct auth *auth = calloc(1, sizeof *auth);
+    if (auth == NULL) {
+        err_set(err, ERR_NOMEM, "no memory for credentials");
+        return NULL;
+    }
+    aws_linked_list_init(&auth->waiting);
+    enum auth_fault fault;
+    bool ok = auth_params_parse(options->plugin, options->params, &auth->params, &fault, err);
+    if (!ok) {
+        err_context(err, fault == AUTH_FAULT_PLUGIN ? "authPlugin" : "authParams");
+    } else if (auth->params.kind == AUTH_OAUTH2) {
+        auth->oauth2 = oauth2_new(lane,
+                                  &(struct oauth2_options){
+                                      .params = &auth->params.oauth2,
+                                      .timeout_ms = options->timeout_ms,
+                                      .backoff = options->backoff,
+                                      .ended = on_attempt,
+                                      .ctx = auth,
+                                  },
+                                  err);
+        ok = auth->oauth2 != NULL;
+    }
+    if (!ok) {
+        auth_free(auth);
+        return NULL;
+    }
+    return auth;
+}
+
+void auth_free(struct auth *auth) {
+    if (auth != NULL) {
+        oauth2_free(auth->oauth2);
+        auth_params_done(&auth->params);
+        free(auth);
+    }
 }

@@ -1,39 +1,63 @@
 /*
- * auth: who we are to the broker: nobody, or the bearer of a token. The token's text is a secret:
- * it is handed out in a buffer that auth_wipe erases, and never logged.
+ * auth: who we are to the brokers: nobody, the bearer of a token, a user with a password, or the owner
+ * of a TLS certificate. It belongs to a client, and so to one lane. What it hands out is secret: it
+ * is erased after use and never logged.
  */
 #ifndef PULSAR_AUTH_H
 #define PULSAR_AUTH_H
 
+#include "base/backoff.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/lane.h"
+#include "pulsar/auth_params.h"
 
-enum { AUTH_TOKEN_MAX = 32 * 1024 };
+#include <aws/common/linked_list.h>
 
-enum auth_source {
-    AUTH_NONE,
-    AUTH_TOKEN,      /* value is the token */
-    AUTH_TOKEN_FILE, /* value is its path */
-    AUTH_TOKEN_ENV,  /* value is the variable's name */
+struct auth;
+
+struct auth_options {
+    struct str plugin; /* see auth_params.h */
+    struct str params;
+    uint32_t timeout_ms;    /* of an attempt to get a token from an issuer */
+    struct backoff backoff; /* between such attempts */
 };
 
-struct auth {
-    enum auth_source source;
-    char *value; /* owned */
-};
-
-/* plugin: "", "token", or Java's class name of it; params: see producer.h. Reads no file yet.
- * False and err (CONFIG). */
-bool auth_init(struct auth *auth, struct str plugin, struct str params, struct err *err);
-/* Erases and frees. NULL and all-zero are fine. */
-void auth_done(struct auth *auth);
+/* Reads no token and asks nobody yet. NULL and err (CONFIG, NOMEM). */
+struct auth *auth_new(struct lane *lane, const struct auth_options *options, struct err *err);
+/* Nobody may wait for it. Erases and frees. NULL is fine. */
+void auth_free(struct auth *auth);
 
 /* As the protocol names it. Static storage. */
 const char *auth_method(const struct auth *auth);
-/* The bytes to show now, added to buf: a file or variable is read anew. False and err
- * (PULSAR_AUTH). */
-bool auth_data(const struct auth *auth, struct buf *data, struct err *err);
-/* Erases and frees a buffer that held auth_data. */
-void auth_wipe(struct buf *data);
+/* The files of the certificate that the method wants TLS to show, or NULL twice. Borrowed. */
+void auth_tls_files(const struct auth *auth, const char **ret_certificate, const char **ret_key);
+
+/* Who asks for credentials: embedded in its owner; all-zero but for done before the first use. */
+struct auth_request {
+    struct auth *auth; /* NULL: not waiting */
+    struct aws_linked_list_node node;
+    bool fresh;
+    uint64_t shown; /* which credentials it was given last; 0: none */
+    /* data, or err of class AUTH or RETRY. Borrowed for the call. */
+    void (*done)(struct auth_request *request, const struct err *err, struct str data);
+};
+
+enum auth_answer { AUTH_GIVEN, AUTH_FAILED, AUTH_LATER };
+
+/* The bytes to show now. GIVEN: they were added to data, which has room for AUTH_TOKEN_MAX; files and
+ * variables are read anew. FAILED: err. LATER: done will come with either, by timeout_ms.
+ * fresh: other ones than it was given last, and not about to expire, if there are any to be had. */
+enum auth_answer auth_get(struct auth *auth, struct auth_request *request, bool fresh,
+                          struct buf *data, struct err *err);
+/* done will not come. Not waiting is fine. */
+void auth_forget(struct auth_request *request);
+
+/* A broker has refused what this request was given last, or taken it. */
+void auth_refused(struct auth *auth, const struct auth_request *request);
+void auth_accepted(struct auth *auth);
+/* Whether it makes sense to show credentials once more after a PULSAR_AUTH: since the last success
+ * they were refused once and can be had anew, or what the file or variable says has changed. */
+bool auth_may_retry(struct auth *auth);
 
 #endif

@@ -96,6 +96,10 @@ void client_service_failed(struct pulsar_client *client, const struct address *s
     }
 }
 
+bool client_may_retry_auth(struct pulsar_client *client) {
+    return auth_may_retry(client->config.auth);
+}
+
 void client_count_producer(struct pulsar_client *client, int change) {
     client->producer_count += change;
 }
@@ -151,7 +155,7 @@ static void free_client(struct pulsar_client *client) {
     lane_timer_cancel(&client->close_timer);
     lane_timer_cancel(&client->memory_timer);
     batch_pool_done(&client->batches);
-    auth_done(&client->config.auth);
+    auth_free(client->config.auth);
     free(client->config.client_version);
     free(client->listener_name);
     free(client);
@@ -272,6 +276,16 @@ static uint32_t or_default(uint32_t value, uint32_t default_value) {
     return value != 0 ? value : default_value;
 }
 
+/* A certificate can only be shown in TLS. */
+static bool check_certificate(const struct pulsar_client *client,
+                              const struct pulsar_client_options *options, struct err *err) {
+    const char *certificate;
+    const char *key;
+    auth_tls_files(client->config.auth, &certificate, &key);
+    return certificate == NULL || str_starts(str_trim(options->service_url), "pulsar+ssl://") ||
+           err_set(err, ERR_CONFIG, "authPlugin tls needs a serviceUrl with pulsar+ssl://");
+}
+
 /* Finds out what the processor can do. Without it the first
  * frame would, which is a race between lanes. */
 static void init_checksums(void) {
@@ -307,9 +321,16 @@ struct pulsar_client *pulsar_client_new(struct lane *lane,
     aws_linked_list_init(&client->queries);
     lane_timer_init(&client->memory_timer, lane, tell_waiters, client);
     lane_timer_init(&client->close_timer, lane, finish_close, client);
+    struct auth_options auth = {
+        .plugin = options->auth_plugin,
+        .params = options->auth_params,
+        .timeout_ms = client->config.operation_timeout_ms,
+        .backoff = client->backoff,
+    };
     if (!address_parse_url(str_trim(options->service_url), client->services, MAX_SERVICES,
                            &client->service_count, err) ||
-        !auth_init(&client->config.auth, options->auth_plugin, options->auth_params, err)) {
+        (client->config.auth = auth_new(lane, &auth, err)) == NULL ||
+        !check_certificate(client, options, err)) {
         free_client(client);
         return NULL;
     }

@@ -45,6 +45,11 @@ void client_forget_waiter(struct client_waiter *waiter);
 /* The budget was charged less than before. */
 void client_memory_freed(struct pulsar_client *client);
 
+/* After PULSAR_AUTH, before it is taken for final: whether showing credentials once more can end
+ * otherwise. Of an OAuth2 token, true after the first refusal since the last success, as another token
+ * is had then; of a file or variable, if it says something else than what was refused. */
+bool client_may_retry_auth(struct pulsar_client *client);
+
 /* Producers count themselves, so that closing the client under one is noticed. */
 void client_count_producer(struct pulsar_client *client, int change);
 

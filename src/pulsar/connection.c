@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "pulsar/channel.h"
 #include "pulsar/command.h"
+#include "pulsar/secret.h"
 #include "pulsar/server_error.h"
 
 #include <inttypes.h>
@@ -16,8 +17,9 @@ enum {
 
 /* It moves only down this list. */
 enum connection_state {
-    CONNECTION_CONNECTING, /* resolving and connecting; no channel yet */
-    CONNECTION_GREETING,   /* CONNECT was sent */
+    CONNECTION_CONNECTING,  /* resolving and connecting; no channel yet */
+    CONNECTION_IDENTIFYING, /* waits for what CONNECT has to show */
+    CONNECTION_GREETING,    /* CONNECT was sent */
     CONNECTION_READY,
     CONNECTION_CLOSING, /* waits for the channel's end to tell the users */
     CONNECTION_CLOSED,  /* the users know; waits for the channel's end */
@@ -34,6 +36,7 @@ struct connection {
     struct frame_reader reader;
     size_t max_message_size;
     bool can_ask_without_creating;
+    struct auth_request identity;
 
     struct aws_linked_list waiting; /* users that were not told `ready` */
     struct aws_linked_list users;   /* those that were */
@@ -54,7 +57,8 @@ struct connection {
 };
 
 static const char *state_name(enum connection_state state) {
-    static const char *const names[] = {"connecting", "greeting", "ready", "closing", "closed"};
+    static const char *const names[] = {"connecting", "identifying", "greeting",
+                                        "ready",      "closing",     "closed"};
     return names[state];
 }
 
@@ -79,6 +83,7 @@ void connection_close(struct connection *connection, const struct err *reason) {
     connection->reason = *reason;
     set_state(connection, CONNECTION_CLOSING, reason->text);
     connection->config->closing(connection, connection->config->ctx);
+    auth_forget(&connection->identity);
     lane_timer_cancel(&connection->deadline_timer);
     lane_timer_cancel(&connection->keep_alive_timer);
     if (connection->channel != NULL) {
@@ -206,12 +211,15 @@ void connection_forget(struct connection_request *request) {
 static void deadline_passed(void *ctx) {
     struct connection *connection = ctx;
     if (connection->state < CONNECTION_READY) {
+        const char *what = "connected, but it did not answer the CONNECT command";
+        if (connection->state == CONNECTION_CONNECTING) {
+            what = "no connection";
+        } else if (connection->state == CONNECTION_IDENTIFYING) {
+            what = "connected, but the OAuth2 issuer gave no token to show";
+        }
         struct err err;
         err_set(&err, ERR_PULSAR_TRANSPORT, "broker %s: %s within %" PRIu32 " ms",
-                address_text(&connection->physical).text,
-                connection->state == CONNECTION_CONNECTING
-                    ? "no connection"
-                    : "connected, but it did not answer the CONNECT command",
+                address_text(&connection->physical).text, what,
                 connection->config->connect_timeout_ms);
         connection_close(connection, &err);
         return;
@@ -368,26 +376,53 @@ static void keep_alive(void *ctx) {
 
 /* ---- Commands from the broker. */
 
-/* Shows who we are, with what file or variable say now: in CONNECT or, when the broker asks for it
- * anew, in AUTH_RESPONSE. */
-static void send_identity(struct connection *connection, bool connect) {
+/* In CONNECT or, when the broker asks for it anew, in AUTH_RESPONSE. */
+static void show_identity(struct connection *connection, struct str data) {
+    struct command_identity identity = {
+        .client_version = connection->config->client_version,
+        .auth_method = auth_method(connection->config->auth),
+        .auth_data = data,
+    };
+    if (connection->state == CONNECTION_IDENTIFYING) {
+        struct address_text broker = name_of(connection);
+        bool proxied = !address_equal(&connection->logical, &connection->physical);
+        set_state(connection, CONNECTION_GREETING, "credentials are there");
+        send_command(connection, command_connect(&identity, proxied ? broker.text : NULL));
+    } else {
+        send_command(connection, command_auth_response(&identity));
+    }
+}
+
+/* What auth_get had not at hand. */
+static void on_identity(struct auth_request *request, const struct err *err, struct str data) {
+    struct connection *connection = AWS_CONTAINER_OF(request, struct connection, identity);
+    if (err != NULL) {
+        connection_close(connection, err);
+    } else {
+        show_identity(connection, data);
+    }
+}
+
+static void send_identity(struct connection *connection) {
+    if (connection->identity.auth != NULL) {
+        return; /* the answer to the first question will do for the second */
+    }
+    /* A broker asks a connection that is ready because what it was shown expires. */
+    bool fresh = connection->state == CONNECTION_READY;
     struct err err = ERR_NONE;
     struct buf data;
     buf_init(&data, AUTH_TOKEN_MAX);
-    if (!auth_data(&connection->config->auth, &data, &err)) {
+    switch (auth_get(connection->config->auth, &connection->identity, fresh, &data, &err)) {
+    case AUTH_GIVEN:
+        show_identity(connection, buf_str(&data));
+        break;
+    case AUTH_FAILED:
         connection_close(connection, &err);
-    } else {
-        struct command_identity identity = {
-            .client_version = connection->config->client_version,
-            .auth_method = auth_method(&connection->config->auth),
-            .auth_data = buf_str(&data),
-        };
-        struct address_text broker = name_of(connection);
-        bool proxied = !address_equal(&connection->logical, &connection->physical);
-        send_command(connection, connect ? command_connect(&identity, proxied ? broker.text : NULL)
-                                         : command_auth_response(&identity));
+        break;
+    case AUTH_LATER:
+        break;
     }
-    auth_wipe(&data);
+    secret_wipe(&data);
 }
 
 static void on_connected(struct connection *connection, const Pulsar__CommandConnected *connected) {
@@ -401,6 +436,7 @@ static void on_connected(struct connection *connection, const Pulsar__CommandCon
     connection->can_ask_without_creating =
         connected->feature_flags != NULL &&
         connected->feature_flags->supports_get_partitioned_metadata_without_auto_creation;
+    auth_accepted(connection->config->auth);
     lane_timer_cancel(&connection->deadline_timer);
     set_state(connection, CONNECTION_READY, connected->server_version);
     lane_timer_set_ms(&connection->keep_alive_timer, connection->config->keep_alive_ms);
@@ -416,6 +452,9 @@ static void on_error(struct connection *connection, const Pulsar__BaseCommand *r
     struct err err;
     server_error_set(&err, (int)reply->error->error, reply->error->message);
     err_context(&err, "broker %s", name_of(connection).text);
+    if (err.code == ERR_PULSAR_AUTH) {
+        auth_refused(connection->config->auth, &connection->identity);
+    }
     connection_close(connection, &err);
 }
 
@@ -424,7 +463,7 @@ static void dispatch(struct connection *connection, const Pulsar__BaseCommand *c
     if (command->connected != NULL) {
         on_connected(connection, command->connected);
     } else if (command->auth_challenge != NULL) {
-        send_identity(connection, false);
+        send_identity(connection);
     } else if (command->ping != NULL) {
         send_command(connection, command_pong());
     } else if (command->error != NULL) {
@@ -489,8 +528,8 @@ static bool on_command(void *ctx, struct str bytes) {
 static void on_opened(void *ctx) {
     struct connection *connection = ctx;
     if (connection->state == CONNECTION_CONNECTING) {
-        set_state(connection, CONNECTION_GREETING, "connected");
-        send_identity(connection, true);
+        set_state(connection, CONNECTION_IDENTIFYING, "connected");
+        send_identity(connection);
     }
 }
 
@@ -558,6 +597,7 @@ struct connection *connection_new(const struct connection_config *config,
     connection->logical = *logical;
     connection->physical = *physical;
     connection->max_message_size = CONNECTION_DEFAULT_MAX_MESSAGE_SIZE;
+    connection->identity.done = on_identity;
     frame_reader_init(&connection->reader, BUF_MAX_COMMAND);
     aws_linked_list_init(&connection->waiting);
     aws_linked_list_init(&connection->users);

@@ -28,7 +28,7 @@ enum { CONNECTION_DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024 };
 /* What is the same for all connections of a client; outlives them. */
 struct connection_config {
     struct lane *lane;
-    struct auth auth;
+    struct auth *auth;
     char *client_version;
     uint32_t connect_timeout_ms; /* from the start to CONNECTED */
     uint32_t operation_timeout_ms;

@@ -56,6 +56,12 @@ static void deadline_passed(void *ctx) {
 
 static void failed(struct lookup *lookup, const struct err *reason) {
     struct err err = *reason;
+    if (err.code == ERR_PULSAR_AUTH && lookup->user.connection == NULL &&
+        client_may_retry_auth(lookup->client)) {
+        connection_forget(&lookup->request);
+        connect_to(lookup);
+        return;
+    }
     if (err.class == ERR_CLASS_RETRY) {
         client_service_failed(lookup->client, &lookup->service);
     }

@@ -26,10 +26,8 @@ struct pulsar_producer;
 
 struct pulsar_client_options {
     struct str service_url;      /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
-    struct str auth_plugin;      /* "" or "token", or Java's class name
-                                    org.apache.pulsar.client.impl.auth.AuthenticationToken */
-    struct str auth_params;      /* "token:<jwt>", "file:///path" (read at every connect, trimmed),
-                                    "env:NAME", or the bare token */
+    struct str auth_plugin;      /* see auth_params.h; all forms of Java's client */
+    struct str auth_params;
     struct str listener_name;    /* advertised listener; may be empty */
     struct str client_version;   /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
     uint32_t connect_timeout_ms; /* TCP to CONNECTED; 0 means 10,000 */

@@ -594,11 +594,12 @@ static void what_this_version_does_not_do(void **state) {
         "serviceUrl=http://host:8080",
         "--set: serviceUrl is \"http://host:8080\": not the URL of a Pulsar service; "
         "allowed: pulsar://host[:port][,host[:port]...]");
-    assert_set_refused("authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationTls",
-                       "--set: authPlugin is "
-                       "\"org.apache.pulsar.client.impl.auth.AuthenticationTls\": not supported in "
-                       "this version; allowed: nothing, token or "
-                       "org.apache.pulsar.client.impl.auth.AuthenticationToken");
+    assert_set_refused(
+        "authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationSasl",
+        "--set: authPlugin is \"org.apache.pulsar.client.impl.auth.AuthenticationSasl\": no "
+        "authentication that is known here; allowed: nothing, none, token, basic, tls, oauth2, or "
+        "Java's classes AuthenticationToken, AuthenticationBasic, AuthenticationTls and "
+        "AuthenticationOAuth2");
     assert_set_refused(
         "awsCredentialPluginName=com.example.Mine",
         "--set: awsCredentialPluginName is \"com.example.Mine\": no credential plugin "
@@ -641,9 +642,17 @@ static void contradictions(void **state) {
                       "(c.yaml:1:18); allowed: minPollInterval up to maxPollInterval");
     assert_set_refused("authPlugin=token",
                        "--set: authPlugin is \"token\": it needs authParams; "
-                       "allowed there: token:<token>, file:///path or env:NAME");
+                       "allowed there: token:<token>, file:///path, env:NAME or "
+                       "{\"token\":\"...\"}");
     assert_set_refused("authParams=token:s3cret",
-                       "--set: authParams is ***: it needs authPlugin; allowed there: token");
+                       "--set: authParams is ***: it needs an authPlugin; allowed there: token, "
+                       "basic, tls or oauth2");
+    const char *const oauth2[] = {
+        ARN_SET, "topicName=t", "authPlugin=oauth2",
+        "authParams={\"issuerUrl\":\"https://i\",\"audiance\":\"s3cret\"}", NULL};
+    assert_refused_in("sink: pulsar\n", oauth2, none,
+                      "--set: authParams is ***: \"audiance\" is not known here; known are "
+                      "issuerUrl, privateKey, audience, scope, trustCertsFilePath and type");
 }
 
 /* No message about a secret has any of it. */

@@ -999,6 +999,12 @@ static void wrong_settings(void **state) {
     err = ERR_NONE;
     assert_null(pulsar_client_new(lane, &options, &err));
     assert_int_equal(err.code, ERR_CONFIG);
+    options.auth_plugin = STR("tls"); /* there is no TLS to show it in */
+    options.auth_params = STR("tlsCertFile:/c.pem,tlsKeyFile:/k.pem");
+    err = ERR_NONE;
+    assert_null(pulsar_client_new(lane, &options, &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_non_null(strstr(err.text, "pulsar+ssl://"));
     lane_free(lane);
     aws_thread_join_all_managed();
 }
