@@ -231,8 +231,8 @@ static bool read_basic(struct str text, struct auth_params *params, struct err *
             {{"userId", "username", "user_id"}, &user, true},
             {{"password"}, &password, true},
         };
-        bool ok =
-            read_members(text, members, 2, err) && join_user(user, password, &params->value, err);
+        bool ok = read_members(text, members, 2, err) && user != NULL && password != NULL &&
+                  join_user(user, password, &params->value, err);
         secret_free(user);
         secret_free(password);
         return ok;

@@ -7,9 +7,9 @@
 
 enum { KEY_MAX = 64 * 1024 };
 
-static bool has_scheme(struct str location) {
-    const char *colon = memchr(location.ptr, ':', location.len);
-    const char *slash = memchr(location.ptr, '/', location.len);
+static bool has_scheme(const char *location) {
+    const char *colon = strchr(location, ':');
+    const char *slash = strchr(location, '/');
     return colon != NULL && (slash == NULL || colon < slash);
 }
 
@@ -90,7 +90,7 @@ bool oauth2_key_check(const char *location, struct err *err) {
         }
         return ok;
     }
-    if (path.ptr == NULL ? !has_scheme(place) : path.len > 0) {
+    if (path.ptr == NULL ? !has_scheme(location) : path.len > 0) {
         return true;
     }
     return err_set(err, ERR_CONFIG,

@@ -25,12 +25,12 @@ struct pulsar_producer;
 /* ---- Client: how to reach the service. */
 
 struct pulsar_client_options {
-    struct str service_url;      /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
-    struct str auth_plugin;      /* see auth_params.h; all forms of Java's client */
+    struct str service_url; /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
+    struct str auth_plugin; /* see auth_params.h; all forms of Java's client */
     struct str auth_params;
-    struct str listener_name;    /* advertised listener; may be empty */
-    struct str client_version;   /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
-    uint32_t connect_timeout_ms; /* TCP to CONNECTED; 0 means 10,000 */
+    struct str listener_name;      /* advertised listener; may be empty */
+    struct str client_version;     /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
+    uint32_t connect_timeout_ms;   /* TCP to CONNECTED; 0 means 10,000 */
     uint32_t operation_timeout_ms; /* lookup, producer creation; 0 means 30,000 */
     uint32_t keep_alive_ms;      /* silence until a PING, and again until the end; 0 means 30,000 */
     uint32_t backoff_initial_ms; /* 0 means 100 */

@@ -178,6 +178,13 @@ static void start_ticking(void *ctx) {
         assert_true(holds);                                                                        \
     } while (0)
 
+static int locked(struct rig *rig, const int *number) {
+    (void)pthread_mutex_lock(&rig->lock);
+    int value = *number;
+    (void)pthread_mutex_unlock(&rig->lock);
+    return value;
+}
+
 static void on_lane(struct rig *rig, lane_fn *fn) {
     struct lane_message message;
     rig->ran = false;
@@ -530,7 +537,7 @@ static void silent_issuer(void **state) {
         issuer_set_fault(rig->issuer, asking ? ISSUER_WELL : ISSUER_SILENT, ISSUER_SILENT, 0, NULL);
         expect_failure(rig, ERR_PULSAR_NO_TOKEN,
                        asking ? "no token within 500 ms" : "no configuration within 500 ms");
-        assert_true(rig->ticks >= 3);
+        assert_true(locked(rig, &rig->ticks) >= 3);
         issuer_set_fault(rig->issuer, ISSUER_WELL, ISSUER_WELL, 0, NULL);
         expect_token(rig, false, "token-1");
         rig_free(rig);
@@ -817,12 +824,12 @@ static void producer_shows_tokens(void **state) {
     /* Also on a new connection. */
     struct fake_broker_counts counts;
     fake_broker_counts(broker, &counts);
-    assert_int_equal(app->lost, 0);
+    assert_int_equal(locked(app->rig, &app->lost), 0);
     assert_int_equal(counts.live_producers, 1);
     script(broker, "disconnect\n");
     WAIT_COUNTED(broker, connects, counts.connects + 1);
     WAIT_COUNTED(broker, producers, counts.producers + 1);
-    assert_int_equal(app->failed, 0);
+    assert_int_equal(locked(app->rig, &app->failed), 0);
     app_free(app, broker);
 }
 
@@ -833,12 +840,12 @@ static void producer_is_refused(void **state) {
     struct app *app = app_new(broker);
     app_post(app, open_app);
     WAIT_FOR(app->rig, app->ready == 1);
-    assert_int_equal(app->lost, 0);
+    assert_int_equal(locked(app->rig, &app->lost), 0);
 
     /* After the first success it is tried for ever. */
     script(broker, "token token-7\ndisconnect\n");
     WAIT_COUNTED(broker, producers, 2);
-    assert_int_equal(app->failed, 0);
+    assert_int_equal(locked(app->rig, &app->failed), 0);
     assert_true(issuer_count(app->rig->issuer, &app->rig->issuer->tokens) >= 7);
     app_free(app, broker);
 
@@ -874,7 +881,7 @@ static void producer_waits_for_the_issuer(void **state) {
     issuer_wait(app->rig->issuer, &app->rig->issuer->discoveries, 2);
     issuer_set_fault(app->rig->issuer, ISSUER_WELL, ISSUER_WELL, 0, NULL);
     WAIT_FOR(app->rig, app->ready == 1);
-    assert_int_equal(app->failed, 0);
+    assert_int_equal(locked(app->rig, &app->failed), 0);
     app_free(app, broker);
 
     /* Closed while it waits. */
