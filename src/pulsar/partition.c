@@ -75,6 +75,9 @@ static bool is_final(const struct partition *partition, const struct err *err) {
     if (err->code == ERR_PULSAR_BUSY) {
         return !partition->shared->wait_for_name;
     }
+    if (err->code == ERR_PULSAR_AUTH && client_may_retry_auth(partition->shared->client)) {
+        return false;
+    }
     return err->class == ERR_CLASS_AUTH || err->class == ERR_CLASS_FATAL ||
            err->class == ERR_CLASS_LOST;
 }

@@ -849,6 +849,16 @@ static void producer_is_refused(void **state) {
     assert_true(issuer_count(app->rig->issuer, &app->rig->issuer->tokens) >= 7);
     app_free(app, broker);
 
+    /* So does the broker that has the topic, on a connection of its own. */
+    broker = broker_new("brokers 2\nowner persistent://public/default/t 1\n"
+                        "fail CONNECT 1 AuthenticationError expired after 1\n");
+    app = app_new(broker);
+    app_post(app, open_app);
+    WAIT_FOR(app->rig, app->ready == 1);
+    assert_int_equal(locked(app->rig, &app->lost), 1);
+    assert_int_equal(issuer_count(app->rig->issuer, &app->rig->issuer->tokens), 2);
+    app_free(app, broker);
+
     broker = broker_new("token another\n");
     app = app_new(broker);
     app_post(app, open_app);
