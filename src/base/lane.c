@@ -132,6 +132,10 @@ struct aws_client_bootstrap *lane_bootstrap(struct lane *lane) {
     return crt_of(lane)->bootstrap;
 }
 
+struct aws_host_resolver *lane_resolver(struct lane *lane) {
+    return crt_of(lane)->resolver;
+}
+
 void lane_timer_init(struct lane_timer *timer, struct lane *lane, lane_fn *fn, void *ctx) {
     *timer = (struct lane_timer){.lane = lane, .fn = fn, .ctx = ctx};
 }

@@ -16,6 +16,7 @@
 struct lane;
 struct aws_client_bootstrap;
 struct aws_event_loop;
+struct aws_host_resolver;
 
 typedef void lane_fn(void *ctx);
 
@@ -59,6 +60,7 @@ void lane_free(struct lane *lane);
 /* Only of lanes made by lane_new. Any thread; borrowed. */
 struct aws_event_loop *lane_event_loop(struct lane *lane);
 struct aws_client_bootstrap *lane_bootstrap(struct lane *lane);
+struct aws_host_resolver *lane_resolver(struct lane *lane);
 
 /* Monotonic nanoseconds. Any thread. */
 static inline uint64_t lane_now_ns(struct lane *lane) {
