@@ -100,6 +100,25 @@ bool client_may_retry_auth(struct pulsar_client *client) {
     return auth_may_retry(client->config.auth);
 }
 
+bool client_broker_address(const struct pulsar_client *client, const char *url, const char *url_tls,
+                           struct address *ret_address, struct err *err) {
+    (void)client;
+    (void)url_tls; /* for TLS, which is to come */
+    struct str ours = str_of(url);
+    if (ours.len == 0) {
+        return err_set(err, ERR_PULSAR_REFUSED, "the broker has no address without TLS");
+    }
+    size_t count;
+    if (!address_parse_url(ours, ret_address, 1, &count, err)) {
+        if (err != NULL) { /* it is not our configuration */
+            err->code = ERR_PULSAR_PROTOCOL;
+            err->class = ERR_CLASS_RETRY;
+        }
+        return false;
+    }
+    return true;
+}
+
 void client_count_producer(struct pulsar_client *client, int change) {
     client->producer_count += change;
 }

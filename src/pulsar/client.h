@@ -25,6 +25,12 @@ const struct address *client_service(const struct pulsar_client *client);
 /* It could not be used: the next one is tried from now on. */
 void client_service_failed(struct pulsar_client *client, const struct address *service);
 
+/* Where a broker is that others name by these URLs, of which either may be NULL: the one for how
+ * this client connects, with TLS or without. False and err (which may be NULL) when it is missing
+ * (REFUSED) or makes no sense (PROTOCOL). */
+bool client_broker_address(const struct pulsar_client *client, const char *url, const char *url_tls,
+                           struct address *ret_address, struct err *err);
+
 /* The one connection to logical by way of physical, a new one
  * if there is none. NULL when out of memory. */
 struct connection *client_connection(struct pulsar_client *client, const struct address *logical,
