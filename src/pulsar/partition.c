@@ -388,9 +388,9 @@ static void on_close_producer(struct connection_user *user,
         return;
     }
     struct address logical;
-    size_t count = 0;
-    if (partition->state != PARTITION_READY || close->assigned_broker_service_url == NULL ||
-        !address_parse_url(str_of(close->assigned_broker_service_url), &logical, 1, &count, NULL)) {
+    if (partition->state != PARTITION_READY ||
+        !client_broker_address(partition->shared->client, close->assigned_broker_service_url,
+                               close->assigned_broker_service_url_tls, &logical, NULL)) {
         connection_detach(user);
         retry_later(partition, &err);
         return;
@@ -413,20 +413,19 @@ static void on_close_producer(struct connection_user *user,
 static void on_migrated(struct connection_user *user,
                         const Pulsar__CommandTopicMigrated *migrated) {
     struct partition *partition = of_user(user);
-    struct address address;
-    size_t count;
     struct err err = ERR_NONE;
+    struct address service;
     if (partition->state == PARTITION_CLOSING) {
         return;
     }
-    if (migrated->broker_service_url == NULL ||
-        !address_parse_url(str_of(migrated->broker_service_url), &address, 1, &count, NULL)) {
-        err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to a cluster without an address");
-    } else {
+    if (client_broker_address(partition->shared->client, migrated->broker_service_url,
+                              migrated->broker_service_url_tls, &service, &err)) {
+        partition->migrated = service;
         partition->has_migrated = true;
-        partition->migrated = address;
         err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to %s",
-                migrated->broker_service_url);
+                address_text(&service).text);
+    } else {
+        err_context(&err, "the topic migrated, and nobody knows where");
     }
     connection_detach(user);
     retry_later(partition, &err);
