@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static bool parse_host_port(struct str text, struct address *address) {
+static bool parse_host_port(struct str text, uint16_t default_port, struct address *address) {
     struct str host = text;
     struct str port = STR_NONE;
     if (text.len > 0 && text.ptr[0] == '[') {
@@ -30,7 +30,7 @@ static bool parse_host_port(struct str text, struct address *address) {
             return false;
         }
     }
-    uint64_t number = ADDRESS_DEFAULT_PORT;
+    uint64_t number = default_port;
     if (port.ptr != NULL && (!str_to_u64(port, &number) || number == 0 || number > UINT16_MAX)) {
         return false;
     }
@@ -39,21 +39,20 @@ static bool parse_host_port(struct str text, struct address *address) {
 }
 
 bool address_parse_url(struct str url, struct address *addresses, size_t max, size_t *ret_count,
-                       struct err *err) {
+                       bool *ret_tls, struct err *err) {
+    static const char plain[] = "pulsar://";
+    static const char secure[] = "pulsar+ssl://";
     *ret_count = 0;
-    if (str_starts(url, "pulsar+ssl://")) {
-        return err_set(err, ERR_CONFIG,
-                       "service URL \"%.*s\": TLS to Pulsar is not supported by this version; "
-                       "supported is pulsar://host:port",
-                       STR_FMT(url));
-    }
-    if (!str_starts(url, "pulsar://")) {
+    *ret_tls = str_starts(url, secure);
+    if (!*ret_tls && !str_starts(url, plain)) {
         return err_set(err, ERR_CONFIG,
                        "service URL \"%.*s\" does not start with pulsar:// (the binary protocol, "
-                       "usually port 6650)",
+                       "usually port 6650) or pulsar+ssl:// (the same with TLS, usually port 6651)",
                        STR_FMT(url));
     }
-    struct str rest = str_make(url.ptr + strlen("pulsar://"), url.len - strlen("pulsar://"));
+    uint16_t default_port = *ret_tls ? ADDRESS_DEFAULT_TLS_PORT : ADDRESS_DEFAULT_PORT;
+    size_t scheme = strlen(*ret_tls ? secure : plain);
+    struct str rest = str_make(url.ptr + scheme, url.len - scheme);
     if (rest.len > 0 && rest.ptr[rest.len - 1] == '/') {
         rest.len--;
     }
@@ -69,7 +68,7 @@ bool address_parse_url(struct str url, struct address *addresses, size_t max, si
                            STR_FMT(url), max);
         }
         part = str_trim(part);
-        if (!parse_host_port(part, &addresses[*ret_count])) {
+        if (!parse_host_port(part, default_port, &addresses[*ret_count])) {
             return err_set(err, ERR_CONFIG, "service URL \"%.*s\": \"%.*s\" is not host[:port]",
                            STR_FMT(url), STR_FMT(part));
         }

@@ -10,7 +10,8 @@
 enum {
     ADDRESS_HOST_MAX = 254,
     ADDRESS_TEXT_MAX = ADDRESS_HOST_MAX + 16,
-    ADDRESS_DEFAULT_PORT = 6650
+    ADDRESS_DEFAULT_PORT = 6650,
+    ADDRESS_DEFAULT_TLS_PORT = 6651,
 };
 
 struct address {
@@ -18,10 +19,11 @@ struct address {
     uint16_t port;
 };
 
-/* "pulsar://host[:port][,host[:port]...]", with or without a slash at the end. Fills at most max
- * addresses. False and err (CONFIG) for anything else; pulsar+ssl gets its own sentence. */
+/* "pulsar://host[:port][,host[:port]...]", with or without a slash at the end, or the same with
+ * pulsar+ssl://, which means TLS. Fills at most max addresses. False and err (CONFIG) for anything
+ * else. */
 bool address_parse_url(struct str url, struct address *addresses, size_t max, size_t *ret_count,
-                       struct err *err);
+                       bool *ret_tls, struct err *err);
 
 bool address_equal(const struct address *a, const struct address *b);
 

@@ -1,123 +1,289 @@
 #include "pulsar/channel.h"
 
-#include <aws/io/channel.h>
-#include <aws/io/channel_bootstrap.h>
-#include <aws/io/event_loop.h>
-#include <aws/io/io.h>
-#include <aws/io/socket.h>
+#include "base/watch.h"
+#include "pulsar/dial.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 32 * 1024,   /* of one read; on the stack, since nobody keeps them */
+    WRITE_BYTES = 512 * 1024, /* of one write: bounds what is encrypted in one go */
+    WRITE_PARTS = 64,
+    PER_TURN = 8, /* reads and writes until others have their turn */
+    QUEUE_FIRST = 64,
+};
+
+/* It moves only down this list. */
+enum channel_state {
+    CHANNEL_DIALLING,
+    CHANNEL_HANDSHAKE, /* TLS */
+    CHANNEL_OPEN,
+    CHANNEL_ENDING, /* `ended` is told in a later turn */
+};
 
 struct channel {
+    struct lane *lane;
     const struct channel_events *events;
     void *ctx;
-    struct aws_channel_handler handler;
-    struct aws_channel *crt; /* NULL before setup and after shutdown */
-    struct aws_channel_slot *slot;
-    bool connecting;      /* the bootstrap will call back */
-    bool handler_is_used; /* the CRT's channel will call destroy */
-    bool closing;
-    struct write *free_writes;
+    struct address address;
+    struct tls *tls; /* NULL: plain */
+    enum channel_state state;
+    struct err why;
+
+    struct dial *dial; /* until it has called back */
+    struct tls_session *session;
+    int fd; /* -1: none */
+    struct watch watch;
+    bool readable; /* the last read did not find the end */
+    bool hung_up;  /* the end is near: read until it comes */
+    bool writable; /* the last write was taken in full */
+    bool at_work;  /* what is queued will be written at its end */
+
+    struct outgoing **queue; /* a ring */
+    size_t capacity;         /* a power of two, or 0 */
+    size_t first;
+    size_t queued;
+    size_t begun; /* bytes of the first piece that the kernel has */
     size_t writing;
-    struct lane_timer end_timer; /* the end is never told from within the CRT's own clean-up */
-    char why[256];
+    struct channel_stats stats;
+
+    struct lane_timer turn_timer; /* work that is left for a later turn, and the end */
+    struct lane_timer deadline_timer;
+    uint32_t connect_timeout_ms;
 };
 
-/* A message of the CRT around bytes that are somebody else's: the socket handler reads them in
- * place, then "frees" the message through its allocator, which is the last time that it is touched.
- */
-struct write {
-    struct aws_io_message message;
-    struct channel *channel;
-    struct outgoing *bytes;
-    struct write *next;
-};
+/* ---- The end. */
+
+static void finish(struct channel *channel) {
+    lane_timer_cancel(&channel->turn_timer);
+    lane_timer_cancel(&channel->deadline_timer);
+    if (channel->session != NULL) {
+        tls_session_end(channel->session);
+        tls_session_free(channel->session);
+    }
+    watch_stop(&channel->watch);
+    if (channel->fd >= 0) {
+        (void)close(channel->fd);
+    }
+    for (size_t i = 0; i < channel->queued; i++) {
+        outgoing_unref(channel->queue[(channel->first + i) & (channel->capacity - 1)]);
+    }
+    free(channel->queue);
+    channel->events->ended(channel->ctx, &channel->why);
+    free(channel);
+}
 
 /* The first reason is the cause, later ones its consequences. */
-static void set_why(struct channel *channel, const char *what, int error_code) {
-    if (channel->why[0] == '\0') {
-        const char *text = error_code != AWS_ERROR_SUCCESS ? aws_error_str(error_code) : "";
-        int len = (int)strcspn(text, "."); /* the CRT ends its sentences, we go on */
-        (void)snprintf(channel->why, sizeof channel->why, "%s%.*s", what, len, text);
+static void end(struct channel *channel, const struct err *why) {
+    if (channel->state == CHANNEL_ENDING) {
+        return;
+    }
+    channel->state = CHANNEL_ENDING;
+    channel->why = *why;
+    lane_timer_cancel(&channel->deadline_timer);
+    if (channel->dial != NULL) {
+        dial_cancel(channel->dial);
+    } else {
+        lane_timer_set_ms(&channel->turn_timer, 0);
+    }
+}
+
+static void lose(struct channel *channel, const char *what, const char *detail) {
+    struct err why;
+    err_set(&why, ERR_PULSAR_TRANSPORT, "%s%s", what, detail);
+    end(channel, &why);
+}
+
+void channel_close(struct channel *channel) {
+    struct err why;
+    err_set(&why, ERR_CANCELLED, "closed by us");
+    end(channel, &why);
+}
+
+static void deadline_passed(void *ctx) {
+    struct channel *channel = ctx;
+    char waits[256] = "connected, but the TLS handshake did not end (is it a port for TLS?)";
+    if (channel->dial != NULL) {
+        dial_describe(channel->dial, waits, sizeof waits);
+    }
+    struct err why;
+    err_set(&why, ERR_PULSAR_TRANSPORT, "no connection within %" PRIu32 " ms: %s",
+            channel->connect_timeout_ms, waits);
+    end(channel, &why);
+}
+
+/* ---- Reading. */
+
+/* Bytes; 0: no more for now; -1 and err: over. */
+static ssize_t read_some(struct channel *channel, char *to, struct err *err) {
+    if (channel->session != NULL) {
+        return tls_session_read(channel->session, to, READ_BYTES, err);
+    }
+    ssize_t got;
+    do {
+        got = recv(channel->fd, to, READ_BYTES, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        /* Less than asked for was all there is; what comes later is an event of its own. */
+        channel->readable = got == READ_BYTES || channel->hung_up;
+        return got;
+    }
+    if (got < 0 && errno == EAGAIN) {
+        return 0;
+    }
+    err_set(err, ERR_PULSAR_TRANSPORT, "%s%s",
+            got == 0 ? "it closed the connection" : "connection lost: ",
+            got == 0 ? "" : strerrordesc_np(errno));
+    return -1;
+}
+
+/* cause: why it is over, if that is known already and the broker does not say it better; or NULL. */
+static void read_all(struct channel *channel, const struct err *cause) {
+    char bytes[READ_BYTES];
+    for (int i = 0; i < PER_TURN && channel->readable && channel->state == CHANNEL_OPEN; i++) {
+        struct err err;
+        ssize_t got = read_some(channel, bytes, &err);
+        if (got < 0) {
+            end(channel, cause != NULL && err.code == ERR_PULSAR_TRANSPORT ? cause : &err);
+        } else if (got == 0) {
+            channel->readable = false;
+        } else {
+            channel->events->received(channel->ctx, str_make(bytes, (size_t)got));
+        }
     }
 }
 
 /* ---- Writing. */
 
-static void recycle(struct write *write) {
-    struct channel *channel = write->channel;
-    struct outgoing *bytes = write->bytes;
-    channel->writing -= bytes->len;
-    write->bytes = NULL;
-    write->next = channel->free_writes;
-    channel->free_writes = write;
-    outgoing_unref(bytes);
+static struct outgoing *queue_at(const struct channel *channel, size_t i) {
+    return channel->queue[(channel->first + i) & (channel->capacity - 1)];
 }
 
-/* Success or not: recycle does not care, as the channel's end follows a failure. */
-static void release_message(struct aws_allocator *allocator, void *memory) {
-    (void)allocator;
-    struct write *write = memory; /* message is its first member */
-    struct channel *channel = write->channel;
-    recycle(write);
-    if (!channel->closing) {
-        channel->events->written(channel->ctx);
+static bool grow(struct channel *channel) {
+    size_t capacity = channel->capacity == 0 ? QUEUE_FIRST : 2 * channel->capacity;
+    struct outgoing **queue =
+        capacity > CHANNEL_MAX_QUEUED ? NULL : malloc(capacity * sizeof *queue);
+    if (queue == NULL) {
+        return false;
     }
+    for (size_t i = 0; i < channel->queued; i++) {
+        queue[i] = queue_at(channel, i);
+    }
+    free(channel->queue);
+    channel->queue = queue;
+    channel->capacity = capacity;
+    channel->first = 0;
+    return true;
 }
 
-static struct aws_allocator message_allocator = {.mem_release = release_message};
-
-static void on_completion(struct aws_channel *crt, struct aws_io_message *message, int error_code,
-                          void *user_data) {
-    (void)crt;
-    (void)message;
-    struct channel *channel = user_data;
-    if (error_code != AWS_ERROR_SUCCESS) {
-        set_why(channel, "connection lost: ", error_code);
-        channel->closing = true;
+static size_t gather(const struct channel *channel, struct iovec parts[WRITE_PARTS],
+                     size_t *ret_bytes) {
+    size_t count = 0;
+    size_t bytes = 0;
+    size_t skip = channel->begun;
+    while (count < WRITE_PARTS && count < channel->queued && bytes < WRITE_BYTES) {
+        struct outgoing *piece = queue_at(channel, count);
+        size_t len = piece->len - skip;
+        len = len < WRITE_BYTES - bytes ? len : WRITE_BYTES - bytes;
+        parts[count++] = (struct iovec){.iov_base = piece->data + skip, .iov_len = len};
+        bytes += len;
+        skip = 0;
     }
+    *ret_bytes = bytes;
+    return count;
 }
 
-static struct write *take_write(struct channel *channel) {
-    struct write *write = channel->free_writes;
-    if (write != NULL) {
-        channel->free_writes = write->next;
-        return write;
+/* Bytes that the kernel has now, 0 when it is full; -1 and err: over. */
+static ssize_t write_parts(struct channel *channel, struct iovec *parts, size_t count,
+                           struct err *err) {
+    channel->stats.writes++;
+    if (channel->session != NULL) {
+        return tls_session_write(channel->session, parts, count, err);
     }
-    return malloc(sizeof *write);
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    ssize_t sent;
+    do {
+        sent = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0 && errno == EAGAIN) {
+        return 0;
+    }
+    if (sent < 0) {
+        err_set(err, ERR_PULSAR_TRANSPORT, "connection lost: %s", strerrordesc_np(errno));
+    }
+    return sent;
+}
+
+static void forget_written(struct channel *channel, size_t bytes) {
+    channel->writing -= bytes;
+    channel->stats.written_bytes += bytes;
+    bytes += channel->begun;
+    while (channel->queued > 0 && bytes >= queue_at(channel, 0)->len) {
+        struct outgoing *piece = queue_at(channel, 0);
+        bytes -= piece->len;
+        channel->first = (channel->first + 1) & (channel->capacity - 1);
+        channel->queued--;
+        channel->stats.written++;
+        outgoing_unref(piece);
+    }
+    channel->begun = bytes;
+}
+
+/* A broker that ends the connection may have said why before: that is worth more than our failure
+ * to write. */
+static void fail_write(struct channel *channel, const struct err *err) {
+    channel->writable = false;
+    channel->readable = true;
+    channel->hung_up = true;
+    read_all(channel, err);
+    end(channel, err);
+}
+
+static void write_all(struct channel *channel) {
+    for (int i = 0;
+         i < PER_TURN && channel->writable && channel->queued > 0 && channel->state == CHANNEL_OPEN;
+         i++) {
+        struct iovec parts[WRITE_PARTS];
+        size_t bytes;
+        size_t count = gather(channel, parts, &bytes);
+        uint64_t sent_before = channel->session != NULL ? tls_session_sent(channel->session) : 0;
+        struct err err;
+        ssize_t sent = write_parts(channel, parts, count, &err);
+        if (sent < 0) {
+            fail_write(channel, &err);
+            return;
+        }
+        channel->writable = (size_t)sent == bytes;
+        forget_written(channel, (size_t)sent);
+        bool progress =
+            channel->session != NULL ? tls_session_sent(channel->session) > sent_before : sent > 0;
+        if (progress) {
+            channel->events->written(channel->ctx);
+        }
+    }
 }
 
 bool channel_write(struct channel *channel, struct outgoing *bytes) {
-    if (channel->crt == NULL || channel->closing) {
+    if (channel->state != CHANNEL_OPEN) {
         return false;
     }
-    struct write *write = take_write(channel);
-    if (write == NULL) {
-        set_why(channel, "no memory to write", AWS_ERROR_SUCCESS);
-        channel_close(channel);
+    if (channel->queued == channel->capacity && !grow(channel)) {
+        struct err why;
+        err_set(&why, ERR_PULSAR_TRANSPORT, "more is waiting to be written than can be kept");
+        end(channel, &why);
         return false;
     }
-    *write = (struct write){
-        .message =
-            {
-                .allocator = &message_allocator,
-                .message_data = aws_byte_buf_from_array(bytes->data, bytes->len),
-                .message_type = AWS_IO_MESSAGE_APPLICATION_DATA,
-                .owning_channel = channel->crt,
-                .on_completion = on_completion,
-                .user_data = channel,
-            },
-        .channel = channel,
-        .bytes = outgoing_ref(bytes),
-    };
+    channel->queue[(channel->first + channel->queued) & (channel->capacity - 1)] =
+        outgoing_ref(bytes);
+    channel->queued++;
     channel->writing += bytes->len;
-    if (aws_channel_slot_send_message(channel->slot, &write->message, AWS_CHANNEL_DIR_WRITE) !=
-        AWS_OP_SUCCESS) {
-        set_why(channel, "connection lost: ", aws_last_error());
-        recycle(write); /* a message that was not accepted is still ours */
-        channel_close(channel);
-        return false;
+    if (channel->writable && !channel->at_work && !channel->turn_timer.armed) {
+        lane_timer_set_ms(&channel->turn_timer, 0);
     }
     return true;
 }
@@ -126,174 +292,119 @@ size_t channel_writing(const struct channel *channel) {
     return channel->writing;
 }
 
-/* ---- The handler: the last one in the CRT's channel. */
-
-static struct channel *of_handler(struct aws_channel_handler *handler) {
-    return handler->impl;
+struct channel_stats channel_stats(const struct channel *channel) {
+    return channel->stats;
 }
-
-static int process_read_message(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
-                                struct aws_io_message *message) {
-    (void)slot;
-    struct channel *channel = of_handler(handler);
-    if (!channel->closing) {
-        channel->events->received(channel->ctx, str_make((const char *)message->message_data.buffer,
-                                                         message->message_data.len));
-    }
-    aws_mem_release(message->allocator, message);
-    return AWS_OP_SUCCESS;
-}
-
-static int process_write_message(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
-                                 struct aws_io_message *message) {
-    (void)handler;
-    (void)slot;
-    (void)message;
-    return aws_raise_error(AWS_ERROR_INVALID_STATE); /* nobody is to the right of us */
-}
-
-static int increment_read_window(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
-                                 size_t size) {
-    (void)handler;
-    return aws_channel_slot_increment_read_window(slot, size);
-}
-
-static int shut_down(struct aws_channel_handler *handler, struct aws_channel_slot *slot,
-                     enum aws_channel_direction dir, int error_code, bool immediately) {
-    (void)handler;
-    return aws_channel_slot_on_handler_shutdown_complete(slot, dir, error_code, immediately);
-}
-
-static size_t initial_window_size(struct aws_channel_handler *handler) {
-    (void)handler;
-    return SIZE_MAX; /* what is received is consumed at once */
-}
-
-static size_t message_overhead(struct aws_channel_handler *handler) {
-    (void)handler;
-    return 0;
-}
-
-static void destroy_handler(struct aws_channel_handler *handler) {
-    struct channel *channel = of_handler(handler);
-    channel->handler_is_used = false;
-    lane_timer_set_ms(&channel->end_timer, 0);
-}
-
-static struct aws_channel_handler_vtable handler_vtable = {
-    .process_read_message = process_read_message,
-    .process_write_message = process_write_message,
-    .increment_read_window = increment_read_window,
-    .shutdown = shut_down,
-    .initial_window_size = initial_window_size,
-    .message_overhead = message_overhead,
-    .destroy = destroy_handler,
-};
 
 /* ---- Life. */
 
-/* A lane_fn: frees the channel once neither bootstrap nor CRT channel know it. */
-static void end(void *ctx) {
+static void open_up(struct channel *channel) {
+    lane_timer_cancel(&channel->deadline_timer);
+    channel->state = CHANNEL_OPEN;
+    channel->events->opened(channel->ctx);
+}
+
+static void shake_hands(struct channel *channel) {
+    struct err err;
+    switch (tls_session_handshake(channel->session, &err)) {
+    case TLS_DONE:
+        channel->readable = true; /* the session may have read further than its handshake */
+        open_up(channel);
+        break;
+    case TLS_BLOCKED:
+        break;
+    case TLS_FAILED:
+        end(channel, &err);
+        break;
+    }
+}
+
+static void work(struct channel *channel) {
+    channel->at_work = true;
+    if (channel->state == CHANNEL_HANDSHAKE) {
+        shake_hands(channel);
+    }
+    read_all(channel, NULL);
+    write_all(channel);
+    channel->at_work = false;
+    if (channel->state == CHANNEL_OPEN &&
+        (channel->readable || (channel->writable && channel->queued > 0))) {
+        lane_timer_set_ms(&channel->turn_timer, 0);
+    }
+}
+
+/* A lane_fn. */
+static void next_turn(void *ctx) {
     struct channel *channel = ctx;
-    if (channel->connecting || channel->crt != NULL || channel->handler_is_used) {
+    if (channel->state == CHANNEL_ENDING) {
+        finish(channel);
+    } else {
+        work(channel);
+    }
+}
+
+/* A watch_fn. */
+static void on_event(void *ctx, unsigned events) {
+    struct channel *channel = ctx;
+    channel->hung_up = channel->hung_up || (events & WATCH_END) != 0;
+    channel->readable = channel->readable || channel->hung_up || (events & WATCH_READ) != 0;
+    channel->writable = channel->writable || (events & WATCH_WRITE) != 0;
+    work(channel);
+}
+
+/* A dial_fn. */
+static void dialled(void *ctx, int fd, const char *why) {
+    struct channel *channel = ctx;
+    channel->dial = NULL;
+    channel->fd = fd;
+    if (channel->state == CHANNEL_ENDING) {
+        finish(channel);
         return;
     }
-    while (channel->free_writes != NULL) {
-        struct write *write = channel->free_writes;
-        channel->free_writes = write->next;
-        free(write);
-    }
-    channel->events->ended(channel->ctx, channel->why);
-    free(channel);
-}
-
-void channel_close(struct channel *channel) {
-    channel->closing = true;
-    set_why(channel, "closed by us", AWS_ERROR_SUCCESS);
-    if (channel->crt != NULL) {
-        aws_channel_shutdown(channel->crt, AWS_ERROR_SUCCESS);
-    }
-}
-
-static void on_setup(struct aws_client_bootstrap *bootstrap, int error_code,
-                     struct aws_channel *crt, void *user_data) {
-    (void)bootstrap;
-    struct channel *channel = user_data;
-    channel->connecting = false;
-    if (error_code != AWS_ERROR_SUCCESS) {
-        set_why(channel, "cannot connect: ", error_code);
-        lane_timer_set_ms(&channel->end_timer, 0);
+    if (fd < 0) {
+        lose(channel, "cannot connect: ", why);
         return;
     }
-    channel->crt = crt;
-    if (channel->closing) { /* given up in the meantime */
-        aws_channel_shutdown(crt, AWS_ERROR_SUCCESS);
+    if (!watch_start(&channel->watch, channel->lane, fd, on_event, channel)) {
+        lose(channel, "cannot watch the socket: ", strerrordesc_np(errno));
         return;
     }
-    channel->slot = aws_channel_slot_new(crt);
-    if (channel->slot != NULL &&
-        aws_channel_slot_insert_end(crt, channel->slot) == AWS_OP_SUCCESS) {
-        channel->handler_is_used = true;
-        if (aws_channel_slot_set_handler(channel->slot, &channel->handler) == AWS_OP_SUCCESS) {
-            channel->events->opened(channel->ctx);
-            return;
-        }
+    channel->writable = true;
+    if (channel->tls == NULL) {
+        open_up(channel);
+        return;
     }
-    set_why(channel, "cannot connect: ", aws_last_error());
-    channel_close(channel);
+    struct err err;
+    channel->state = CHANNEL_HANDSHAKE;
+    channel->session = tls_session_new(channel->tls, channel->address.host, fd, &err);
+    if (channel->session == NULL) {
+        end(channel, &err);
+    } else {
+        shake_hands(channel);
+    }
 }
 
-static void on_shutdown(struct aws_client_bootstrap *bootstrap, int error_code,
-                        struct aws_channel *crt, void *user_data) {
-    (void)bootstrap;
-    (void)crt;
-    struct channel *channel = user_data;
-    set_why(channel,
-            error_code == AWS_ERROR_SUCCESS ? "connection lost" : "connection lost: ", error_code);
-    channel->closing = true;
-    channel->crt = NULL;
-    channel->slot = NULL;
-    /* The handler is destroyed after this, if it was ever used. */
-    lane_timer_set_ms(&channel->end_timer, 0);
-}
-
-struct channel *channel_open(struct lane *lane, const struct address *address,
+struct channel *channel_open(struct lane *lane, const struct address *address, struct tls *tls,
                              uint32_t connect_timeout_ms, const struct channel_events *events,
                              void *ctx) {
     struct channel *channel = calloc(1, sizeof *channel);
     if (channel == NULL) {
         return NULL;
     }
+    channel->lane = lane;
     channel->events = events;
     channel->ctx = ctx;
-    channel->handler = (struct aws_channel_handler){
-        .vtable = &handler_vtable, .alloc = aws_default_allocator(), .impl = channel};
-    lane_timer_init(&channel->end_timer, lane, end, channel);
-    struct aws_socket_options socket_options = {
-        .type = AWS_SOCKET_STREAM,
-        .domain = AWS_SOCKET_IPV4, /* names resolve to both families all the same */
-        .connect_timeout_ms = connect_timeout_ms,
-        .tcp_nodelay = AWS_SOCKET_TCP_NODELAY_ON,
-        .keepalive = true,
-        .keep_alive_interval_sec = 60, /* TCP_KEEPIDLE, in spite of its name */
-        .keep_alive_timeout_sec = 6,   /* TCP_KEEPINTVL */
-        .keep_alive_max_failed_probes = 10,
-    };
-    struct aws_socket_channel_bootstrap_options options = {
-        .bootstrap = lane_bootstrap(lane),
-        .host_name = address->host,
-        .port = address->port,
-        .socket_options = &socket_options,
-        .setup_callback = on_setup,
-        .shutdown_callback = on_shutdown,
-        .user_data = channel,
-        .requested_event_loop = lane_event_loop(lane),
-    };
-    channel->connecting = true;
-    if (aws_client_bootstrap_new_socket_channel(&options) != AWS_OP_SUCCESS) {
-        channel->connecting = false;
-        set_why(channel, "cannot connect: ", aws_last_error());
-        lane_timer_set_ms(&channel->end_timer, 0);
+    channel->address = *address;
+    channel->tls = tls;
+    channel->fd = -1;
+    channel->connect_timeout_ms = connect_timeout_ms;
+    channel->dial = dial_start(lane, address, dialled, channel);
+    if (channel->dial == NULL) {
+        free(channel);
+        return NULL;
     }
+    lane_timer_init(&channel->turn_timer, lane, next_turn, channel);
+    lane_timer_init(&channel->deadline_timer, lane, deadline_passed, channel);
+    lane_timer_set_ms(&channel->deadline_timer, connect_timeout_ms);
     return channel;
 }

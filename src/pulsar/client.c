@@ -102,14 +102,20 @@ bool client_may_retry_auth(struct pulsar_client *client) {
 
 bool client_broker_address(const struct pulsar_client *client, const char *url, const char *url_tls,
                            struct address *ret_address, struct err *err) {
-    (void)client;
-    (void)url_tls; /* for TLS, which is to come */
-    struct str ours = str_of(url);
+    bool tls = client->config.tls != NULL;
+    struct str ours = str_of(tls ? url_tls : url);
     if (ours.len == 0) {
-        return err_set(err, ERR_PULSAR_REFUSED, "the broker has no address without TLS");
+        return err_set(err, ERR_PULSAR_REFUSED,
+                       tls ? "the broker has no address with TLS (brokerServicePortTls), which a "
+                             "service URL with pulsar+ssl:// wants"
+                           : "the broker has an address with TLS only: the service URL must begin "
+                             "with pulsar+ssl://");
     }
+    /* Its scheme does not matter: a proxy gives one address for both, with the scheme by which it
+     * reaches the broker itself. */
+    bool url_wants_tls;
     size_t count;
-    if (!address_parse_url(ours, ret_address, 1, &count, err)) {
+    if (!address_parse_url(ours, ret_address, 1, &count, &url_wants_tls, err)) {
         if (err != NULL) { /* it is not our configuration */
             err->code = ERR_PULSAR_PROTOCOL;
             err->class = ERR_CLASS_RETRY;
@@ -175,6 +181,7 @@ static void free_client(struct pulsar_client *client) {
     lane_timer_cancel(&client->memory_timer);
     batch_pool_done(&client->batches);
     auth_free(client->config.auth);
+    tls_free(client->config.tls);
     free(client->config.client_version);
     free(client->listener_name);
     free(client);
@@ -295,20 +302,32 @@ static uint32_t or_default(uint32_t value, uint32_t default_value) {
     return value != 0 ? value : default_value;
 }
 
-/* A certificate can only be shown in TLS. */
-static bool check_certificate(const struct pulsar_client *client,
-                              const struct pulsar_client_options *options, struct err *err) {
-    const char *certificate;
-    const char *key;
-    auth_tls_files(client->config.auth, &certificate, &key);
-    return certificate == NULL || str_starts(str_trim(options->service_url), "pulsar+ssl://") ||
-           err_set(err, ERR_CONFIG, "authPlugin tls needs a serviceUrl with pulsar+ssl://");
-}
-
 /* Finds out what the processor can do. Without it the first
  * frame would, which is a race between lanes. */
 static void init_checksums(void) {
     aws_checksums_library_init(aws_default_allocator());
+}
+
+/* The certificate of authPlugin tls goes before that of the options. */
+static bool set_tls(struct pulsar_client *client, const struct pulsar_client_options *options,
+                    bool wanted, struct err *err) {
+    const char *certificate;
+    const char *key;
+    auth_tls_files(client->config.auth, &certificate, &key);
+    if (!wanted) {
+        return certificate == NULL ||
+               err_set(err, ERR_CONFIG, "authPlugin tls needs a serviceUrl with pulsar+ssl://");
+    }
+    struct tls_options tls_options = {
+        .trust_certs_file = options->tls_trust_certs_file,
+        .certificate_file =
+            certificate != NULL ? str_of(certificate) : options->tls_certificate_file,
+        .key_file = certificate != NULL ? str_of(key) : options->tls_key_file,
+        .allow_insecure = options->tls_allow_insecure,
+        .skip_hostname_verification = options->tls_skip_hostname_verification,
+    };
+    client->config.tls = tls_new(&tls_options, err);
+    return client->config.tls != NULL;
 }
 
 struct pulsar_client *pulsar_client_new(struct lane *lane,
@@ -346,10 +365,11 @@ struct pulsar_client *pulsar_client_new(struct lane *lane,
         .timeout_ms = client->config.operation_timeout_ms,
         .backoff = client->backoff,
     };
+    bool tls = false;
     if (!address_parse_url(str_trim(options->service_url), client->services, MAX_SERVICES,
-                           &client->service_count, err) ||
+                           &client->service_count, &tls, err) ||
         (client->config.auth = auth_new(lane, &auth, err)) == NULL ||
-        !check_certificate(client, options, err)) {
+        !set_tls(client, options, tls, err)) {
         free_client(client);
         return NULL;
     }

@@ -17,12 +17,11 @@ enum {
 
 /* It moves only down this list. */
 enum connection_state {
-    CONNECTION_CONNECTING,  /* resolving and connecting; no channel yet */
+    CONNECTION_CONNECTING,  /* the channel is not open yet */
     CONNECTION_IDENTIFYING, /* waits for what CONNECT has to show */
     CONNECTION_GREETING,    /* CONNECT was sent */
     CONNECTION_READY,
     CONNECTION_CLOSING, /* waits for the channel's end to tell the users */
-    CONNECTION_CLOSED,  /* the users know; waits for the channel's end */
 };
 
 struct connection {
@@ -33,6 +32,7 @@ struct connection {
     struct err reason; /* why it is closing */
 
     struct channel *channel; /* until it ended */
+    uint64_t connect_deadline_ns;
     struct frame_reader reader;
     size_t max_message_size;
     bool can_ask_without_creating;
@@ -47,18 +47,18 @@ struct connection {
     struct aws_linked_list expected; /* requests without a deadline */
     uint64_t last_request_id;
 
-    struct lane_timer deadline_timer; /* connecting, then the first request's */
+    struct lane_timer deadline_timer; /* CONNECTED, then the first request's */
     struct lane_timer keep_alive_timer;
-    struct lane_timer kick_timer; /* what may not happen inside a caller's call */
-    bool heard;                   /* something came since the last tick */
-    bool wrote;                   /* the kernel took something since the last tick */
+    struct lane_timer ready_timer; /* `ready` may not be told inside connection_attach */
+    bool heard;                    /* something came since the last tick */
+    bool wrote;                    /* the kernel took something since the last tick */
     bool pinged;
     unsigned idle_ticks;
 };
 
 static const char *state_name(enum connection_state state) {
-    static const char *const names[] = {"connecting", "identifying", "greeting",
-                                        "ready",      "closing",     "closed"};
+    static const char *const names[] = {"connecting", "identifying", "greeting", "ready",
+                                        "closing"};
     return names[state];
 }
 
@@ -79,23 +79,19 @@ void connection_close(struct connection *connection, const struct err *reason) {
     if (connection->state >= CONNECTION_CLOSING) {
         return;
     }
-    bool hangs = connection->state == CONNECTION_CONNECTING;
     connection->reason = *reason;
     set_state(connection, CONNECTION_CLOSING, reason->text);
     connection->config->closing(connection, connection->config->ctx);
     auth_forget(&connection->identity);
     lane_timer_cancel(&connection->deadline_timer);
     lane_timer_cancel(&connection->keep_alive_timer);
+    lane_timer_cancel(&connection->ready_timer);
     if (connection->channel != NULL) {
         channel_close(connection->channel);
-    }
-    if (hangs) { /* the channel may take its time to end, but the users need not wait for it */
-        lane_timer_set_ms(&connection->kick_timer, 0);
     }
 }
 
 static void tell_lost(struct connection *connection) {
-    set_state(connection, CONNECTION_CLOSED, "users are told");
     struct aws_linked_list *lists[] = {&connection->users, &connection->waiting};
     for (size_t i = 0; i < 2; i++) {
         while (!aws_linked_list_empty(lists[i])) {
@@ -211,12 +207,9 @@ void connection_forget(struct connection_request *request) {
 static void deadline_passed(void *ctx) {
     struct connection *connection = ctx;
     if (connection->state < CONNECTION_READY) {
-        const char *what = "connected, but it did not answer the CONNECT command";
-        if (connection->state == CONNECTION_CONNECTING) {
-            what = "no connection";
-        } else if (connection->state == CONNECTION_IDENTIFYING) {
-            what = "connected, but the OAuth2 issuer gave no token to show";
-        }
+        const char *what = connection->state == CONNECTION_IDENTIFYING
+                               ? "connected, but the OAuth2 issuer gave no token to show"
+                               : "connected, but it did not answer the CONNECT command";
         struct err err;
         err_set(&err, ERR_PULSAR_TRANSPORT, "broker %s: %s within %" PRIu32 " ms",
                 address_text(&connection->physical).text, what,
@@ -302,7 +295,7 @@ void connection_attach(struct connection *connection, struct connection_user *us
     }
     connection->idle_ticks = 0;
     if (connection->state == CONNECTION_READY) {
-        lane_timer_set_ms(&connection->kick_timer, 0);
+        lane_timer_set_ms(&connection->ready_timer, 0);
     }
 }
 
@@ -323,21 +316,14 @@ void connection_detach(struct connection_user *user) {
     }
 }
 
-static void tell_ready(struct connection *connection) {
+/* A lane_fn. */
+static void tell_ready(void *ctx) {
+    struct connection *connection = ctx;
     while (connection->state == CONNECTION_READY && !aws_linked_list_empty(&connection->waiting)) {
         struct aws_linked_list_node *node = aws_linked_list_pop_front(&connection->waiting);
         aws_linked_list_push_back(&connection->users, node);
         struct connection_user *user = AWS_CONTAINER_OF(node, struct connection_user, node);
         user->events->ready(user);
-    }
-}
-
-static void kick(void *ctx) {
-    struct connection *connection = ctx;
-    if (connection->state == CONNECTION_READY) {
-        tell_ready(connection);
-    } else if (connection->state == CONNECTION_CLOSING) {
-        tell_lost(connection);
     }
 }
 
@@ -529,8 +515,14 @@ static void on_opened(void *ctx) {
     struct connection *connection = ctx;
     if (connection->state == CONNECTION_CONNECTING) {
         set_state(connection, CONNECTION_IDENTIFYING, "connected");
+        lane_timer_set_at_ns(&connection->deadline_timer, connection->connect_deadline_ns);
         send_identity(connection);
     }
+}
+
+/* What a port for TLS answers to CONNECT in plain bytes. As a frame it would be 352 MB. */
+static bool is_tls_alert(struct str bytes) {
+    return bytes.len >= 2 && bytes.ptr[0] == 0x15 && bytes.ptr[1] == 0x03;
 }
 
 static void on_received(void *ctx, struct str bytes) {
@@ -540,7 +532,10 @@ static void on_received(void *ctx, struct str bytes) {
     }
     connection->heard = true;
     struct err err = ERR_NONE;
-    if (!frame_reader_feed(&connection->reader, bytes, on_command, connection, &err)) {
+    if (connection->state == CONNECTION_GREETING && connection->config->tls == NULL &&
+        is_tls_alert(bytes)) {
+        fail(connection, ERR_PULSAR_TRANSPORT, "it speaks TLS on this port (pulsar+ssl://)");
+    } else if (!frame_reader_feed(&connection->reader, bytes, on_command, connection, &err)) {
         err_context(&err, "broker %s", name_of(connection).text);
         connection_close(connection, &err);
     }
@@ -559,22 +554,28 @@ static void on_written(void *ctx) {
     }
 }
 
-static void on_ended(void *ctx, const char *why) {
+static void on_ended(void *ctx, const struct err *why) {
     struct connection *connection = ctx;
+    struct channel_stats stats = channel_stats(connection->channel);
+    LOG_DEBUG("pulsar.connection", "ended", LOG_TEXT("broker", name_of(connection).text),
+              LOG_U64("frames", stats.written), LOG_U64("bytes", stats.written_bytes),
+              LOG_U64("writes", stats.writes));
     connection->channel = NULL;
     if (connection->state < CONNECTION_CLOSING) {
+        bool broken = why->code == ERR_PULSAR_TRANSPORT;
         struct err err;
-        err_set(&err, ERR_PULSAR_TRANSPORT, "broker %s: %s%s", name_of(connection).text, why,
-                connection->state == CONNECTION_CONNECTING ? " (check serviceUrl and the network)"
-                : connection->state == CONNECTION_GREETING
-                    ? " before it answered CONNECT (does it want TLS?)"
+        err_set(&err, why->code, "broker %s: %s%s", address_text(&connection->physical).text,
+                why->text,
+                broken && connection->state == CONNECTION_CONNECTING
+                    ? " (check serviceUrl and the network)"
+                : broken && connection->state == CONNECTION_GREETING
+                    ? connection->config->tls == NULL
+                          ? " before it answered CONNECT (does it want TLS?)"
+                          : " before it answered CONNECT"
                     : "");
         connection_close(connection, &err);
     }
-    if (connection->state == CONNECTION_CLOSING) {
-        tell_lost(connection);
-    }
-    lane_timer_cancel(&connection->kick_timer);
+    tell_lost(connection);
     frame_reader_done(&connection->reader);
     connection->config->gone(connection, connection->config->ctx);
     free(connection);
@@ -606,13 +607,13 @@ struct connection *connection_new(const struct connection_config *config,
     aws_linked_list_init(&connection->expected);
     lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
     lane_timer_init(&connection->keep_alive_timer, config->lane, keep_alive, connection);
-    lane_timer_init(&connection->kick_timer, config->lane, kick, connection);
-    lane_timer_set_ms(&connection->deadline_timer, config->connect_timeout_ms);
+    lane_timer_init(&connection->ready_timer, config->lane, tell_ready, connection);
+    connection->connect_deadline_ns =
+        lane_now_ns(config->lane) + (uint64_t)config->connect_timeout_ms * 1000000;
 
-    connection->channel = channel_open(config->lane, physical, config->connect_timeout_ms,
-                                       &channel_events, connection);
+    connection->channel = channel_open(config->lane, physical, config->tls,
+                                       config->connect_timeout_ms, &channel_events, connection);
     if (connection->channel == NULL) {
-        lane_timer_cancel(&connection->deadline_timer);
         free(connection);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /*
- * connection: one TCP connection to one broker, from connecting to its end: frames, CONNECT,
+ * connection: one connection to one broker, from connecting to its end: frames, CONNECT,
  * keep-alive, requests with deadlines, and writes without copying. It is shared by everything of a
  * client that talks to that broker: each such part is a connection_user.
  *
@@ -14,6 +14,7 @@
 #include "pulsar/auth.h"
 #include "pulsar/frame.h"
 #include "pulsar/outgoing.h"
+#include "pulsar/tls.h"
 #include "pulsar_api.pb-c.h"
 
 #include <aws/common/linked_list.h>
@@ -29,6 +30,7 @@ enum { CONNECTION_DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024 };
 struct connection_config {
     struct lane *lane;
     struct auth *auth;
+    struct tls *tls; /* NULL: without */
     char *client_version;
     uint32_t connect_timeout_ms; /* from the start to CONNECTED */
     uint32_t operation_timeout_ms;

@@ -70,23 +70,11 @@ static void failed(struct lookup *lookup, const struct err *reason) {
 
 /* ---- Which broker. */
 
-/* The broker's answer is a URL like ours, with one host. */
 static bool read_broker(const struct lookup *lookup,
                         const Pulsar__CommandLookupTopicResponse *response,
                         struct lookup_result *result, struct err *err) {
-    if (response->broker_service_url == NULL || response->broker_service_url[0] == '\0') {
-        return err_set(err, ERR_PULSAR_REFUSED,
-                       "broker %s names no address without TLS for the topic (%s); TLS to Pulsar "
-                       "is not supported by this version",
-                       address_text(&lookup->at.logical).text,
-                       response->broker_service_url_tls != NULL ? response->broker_service_url_tls
-                                                                : "nor one with TLS");
-    }
-    size_t count;
-    if (!address_parse_url(str_of(response->broker_service_url), &result->logical, 1, &count,
-                           err)) {
-        err->code = ERR_PULSAR_PROTOCOL; /* not our configuration */
-        err->class = ERR_CLASS_RETRY;
+    if (!client_broker_address(lookup->client, response->broker_service_url,
+                               response->broker_service_url_tls, &result->logical, err)) {
         err_context(err, "answer of broker %s", address_text(&lookup->at.logical).text);
         return false;
     }

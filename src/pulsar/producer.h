@@ -25,12 +25,20 @@ struct pulsar_producer;
 /* ---- Client: how to reach the service. */
 
 struct pulsar_client_options {
-    struct str service_url; /* "pulsar://host[:port][,host[:port]...]", port 6650 by default */
+    struct str service_url; /* "pulsar://host[:port][,host[:port]...]", port 6650 by default;
+                               "pulsar+ssl://..." with TLS, port 6651 */
     struct str auth_plugin; /* see auth_params.h; all forms of Java's client */
     struct str auth_params;
-    struct str listener_name;      /* advertised listener; may be empty */
-    struct str client_version;     /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
-    uint32_t connect_timeout_ms;   /* TCP to CONNECTED; 0 means 10,000 */
+    struct str listener_name;  /* advertised listener; may be empty */
+    struct str client_version; /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
+    /* With pulsar+ssl:// only. Files are PEM and read anew at every connect. */
+    struct str tls_trust_certs_file; /* empty: the system's store */
+    struct str tls_certificate_file; /* of ours, for mTLS, with its key: both or none. authPlugin tls
+                                        may name them instead */
+    struct str tls_key_file;
+    bool tls_allow_insecure;             /* any certificate will do */
+    bool tls_skip_hostname_verification; /* any host's certificate will do, if it is trusted */
+    uint32_t connect_timeout_ms;         /* TCP to CONNECTED; 0 means 10,000 */
     uint32_t operation_timeout_ms; /* lookup, producer creation; 0 means 30,000 */
     uint32_t keep_alive_ms;      /* silence until a PING, and again until the end; 0 means 30,000 */
     uint32_t backoff_initial_ms; /* 0 means 100 */
@@ -39,8 +47,8 @@ struct pulsar_client_options {
                                     message of each may exceed it. 0: no limit but the producers' */
 };
 
-/* Copies the options; opens nothing yet. NULL and err
- * (ERR_CONFIG for a bad URL or auth) on failure. */
+/* Copies the options; opens no connection yet. NULL and err
+ * (ERR_CONFIG for a bad URL, auth or TLS file) on failure. */
 struct pulsar_client *pulsar_client_new(struct lane *lane,
                                         const struct pulsar_client_options *options,
                                         struct err *err);

@@ -16,13 +16,17 @@ static void hosts_and_ports(void **state) {
         {"pulsar://a:1,b:65535", {"a:1", "b:65535"}, 2},
         {"pulsar://a, b ,c:7", {"a:6650", "b:6650", "c:7"}, 3},
         {"pulsar://[::1]", {"[::1]:6650"}, 1},
+        {"pulsar+ssl://a,b:7/", {"a:6651", "b:7"}, 2},
+        {"pulsar+ssl://[::1]", {"[::1]:6651"}, 1},
         {"pulsar://[fe80::2]:99,10.0.0.1:98", {"[fe80::2]:99", "10.0.0.1:98"}, 2},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         struct address addresses[MAX];
         size_t count;
         struct err err = ERR_NONE;
-        assert_true(address_parse_url(str_of(known[i].url), addresses, MAX, &count, &err));
+        bool tls;
+        assert_true(address_parse_url(str_of(known[i].url), addresses, MAX, &count, &tls, &err));
+        assert_int_equal(tls, str_starts(str_of(known[i].url), "pulsar+ssl:"));
         assert_int_equal(count, known[i].count);
         for (size_t j = 0; j < count; j++) {
             assert_string_equal(address_text(&addresses[j]).text, known[i].texts[j]);
@@ -53,24 +57,29 @@ static void wrong_urls(void **state) {
         "pulsar://host/path",
         "pulsar://a b",
         "pulsar://a,b,c,d",
-        "pulsar+ssl://a:6651",
+        "pulsar+ssl://",
+        "pulsar+ssl://a/b",
+        "pulsar+ssl:a:6651",
+        "pulsar+tls://a:6651",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct address addresses[MAX];
         size_t count;
         struct err err = ERR_NONE;
-        assert_false(address_parse_url(str_of(bad[i]), addresses, MAX, &count, &err));
+        bool tls;
+        assert_false(address_parse_url(str_of(bad[i]), addresses, MAX, &count, &tls, &err));
         assert_int_equal(err.code, ERR_CONFIG);
     }
 }
 
-static void tls_is_named(void **state) {
+static void both_schemes_are_named(void **state) {
     (void)state;
     struct address address;
     size_t count;
     struct err err = ERR_NONE;
-    assert_false(address_parse_url(STR("pulsar+ssl://a"), &address, 1, &count, &err));
-    assert_non_null(strstr(err.text, "TLS"));
+    bool tls = false;
+    assert_false(address_parse_url(STR("https://a"), &address, 1, &count, &tls, &err));
+    assert_non_null(strstr(err.text, "pulsar+ssl://"));
     assert_non_null(strstr(err.text, "pulsar://"));
 }
 
@@ -81,10 +90,12 @@ static void host_length(void **state) {
     struct address address;
     size_t count;
     struct err err = ERR_NONE;
-    assert_true(
-        address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX - 1), &address, 1, &count, &err));
+    bool tls;
+    assert_true(address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX - 1), &address, 1, &count,
+                                  &tls, &err));
     assert_int_equal(strlen(address.host), ADDRESS_HOST_MAX - 1);
-    assert_false(address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX), &address, 1, &count, &err));
+    assert_false(
+        address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX), &address, 1, &count, &tls, &err));
 }
 
 static void equality(void **state) {
@@ -100,8 +111,10 @@ static void equality(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hosts_and_ports), cmocka_unit_test(wrong_urls),
-        cmocka_unit_test(tls_is_named),    cmocka_unit_test(host_length),
+        cmocka_unit_test(hosts_and_ports),
+        cmocka_unit_test(wrong_urls),
+        cmocka_unit_test(both_schemes_are_named),
+        cmocka_unit_test(host_length),
         cmocka_unit_test(equality),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
