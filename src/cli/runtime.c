@@ -222,6 +222,11 @@ struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtim
         .auth_params = str_of(config->auth_params),
         .listener_name = str_of(config->listener_name),
         .client_version = STR("ddb2pulsar-" D2P_VERSION),
+        .tls_trust_certs_file = str_of(config->tls_trust_certs_file),
+        .tls_certificate_file = str_of(config->tls_certificate_file),
+        .tls_key_file = str_of(config->tls_key_file),
+        .tls_allow_insecure = config->tls_allow_insecure,
+        .tls_skip_hostname_verification = !config->tls_verify_hostname,
     };
 }
 

@@ -182,17 +182,43 @@ static bool check_credentials(struct config *config, struct err *err) {
     return !is_set(config->credential_param) || check_static_keys(config, err);
 }
 
+static bool has_tls(const struct config *config) {
+    return str_starts(str_of(config->service_url), "pulsar+ssl://");
+}
+
 static bool check_service_url(const struct config *config, struct err *err) {
     struct str url = str_of(config->service_url);
-    if (str_starts(url, "pulsar+ssl://")) {
-        return config_fail(config, CONFIG_KEY_service_url, err,
-                           "TLS to Pulsar is not supported in this version; allowed: "
-                           "pulsar://host[:port]");
-    }
-    if (!str_starts(url, "pulsar://") || str_is(url, "pulsar://")) {
+    if ((!str_starts(url, "pulsar://") && !has_tls(config)) || str_is(url, "pulsar://") ||
+        str_is(url, "pulsar+ssl://")) {
         return config_fail(config, CONFIG_KEY_service_url, err,
                            "not the URL of a Pulsar service; allowed: "
-                           "pulsar://host[:port][,host[:port]...]");
+                           "pulsar://host[:port][,host[:port]...] or pulsar+ssl://...");
+    }
+    return true;
+}
+
+static bool check_tls(struct config *config, struct err *err) {
+    static const enum config_key keys[] = {
+        CONFIG_KEY_tls_trust_certs_file, CONFIG_KEY_tls_certificate_file, CONFIG_KEY_tls_key_file,
+        CONFIG_KEY_tls_verify_hostname, CONFIG_KEY_tls_allow_insecure};
+    for (size_t i = 0; !has_tls(config) && i < sizeof keys / sizeof keys[0]; i++) {
+        if (config->origins[keys[i]].source != CONFIG_SOURCE_DEFAULT &&
+            !config_note(config, err, "%s is ignored: serviceUrl is not pulsar+ssl://",
+                         property_of(keys[i])->name)) {
+            return false;
+        }
+    }
+    if (has_tls(config) && (config->tls_allow_insecure || !config->tls_verify_hostname) &&
+        !config_note(config, err, "%s: others can pass for the Pulsar broker",
+                     config->tls_allow_insecure ? "tlsAllowInsecureConnection true"
+                                                : "tlsEnableHostnameVerification false")) {
+        return false;
+    }
+    bool certificate = is_set(config->tls_certificate_file);
+    if (certificate != is_set(config->tls_key_file)) {
+        return config_fail(
+            config, certificate ? CONFIG_KEY_tls_certificate_file : CONFIG_KEY_tls_key_file, err,
+            "it needs %s", certificate ? "tlsKeyFilePath" : "tlsCertificateFilePath");
     }
     return true;
 }
@@ -208,7 +234,7 @@ static bool check_pulsar_auth(const struct config *config, struct err *err) {
                        err, "%s", why.text);
 }
 
-static bool check_pulsar(const struct config *config, struct err *err) {
+static bool check_pulsar(struct config *config, struct err *err) {
     if (config->sink != CONFIG_SINK_PULSAR) {
         return true;
     }
@@ -216,7 +242,8 @@ static bool check_pulsar(const struct config *config, struct err *err) {
         return config_fail_missing(CONFIG_KEY_topic_name, err,
                                    "sink pulsar needs a topic to send to");
     }
-    return check_service_url(config, err) && check_pulsar_auth(config, err);
+    return check_service_url(config, err) && check_tls(config, err) &&
+           check_pulsar_auth(config, err);
 }
 
 static bool check_poll_interval(const struct config *config, struct err *err) {

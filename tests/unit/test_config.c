@@ -587,13 +587,13 @@ static void what_this_version_does_not_do(void **state) {
                       none,
                       "c.yaml:3:5: producerConfig.cryptoConfig: messages are not encrypted by this "
                       "program; remove it only if they may be sent as they are");
-    assert_set_refused("serviceUrl=pulsar+ssl://host:6651",
-                       "--set: serviceUrl is \"pulsar+ssl://host:6651\": TLS to Pulsar is not "
-                       "supported in this version; allowed: pulsar://host[:port]");
     assert_set_refused(
         "serviceUrl=http://host:8080",
         "--set: serviceUrl is \"http://host:8080\": not the URL of a Pulsar service; "
-        "allowed: pulsar://host[:port][,host[:port]...]");
+        "allowed: pulsar://host[:port][,host[:port]...] or pulsar+ssl://...");
+    assert_set_refused("serviceUrl=pulsar+ssl://",
+                       "--set: serviceUrl is \"pulsar+ssl://\": not the URL of a Pulsar service; "
+                       "allowed: pulsar://host[:port][,host[:port]...] or pulsar+ssl://...");
     assert_set_refused(
         "authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationSasl",
         "--set: authPlugin is \"org.apache.pulsar.client.impl.auth.AuthenticationSasl\": no "
@@ -605,6 +605,48 @@ static void what_this_version_does_not_do(void **state) {
         "--set: awsCredentialPluginName is \"com.example.Mine\": no credential plugin "
         "that is known here; allowed: nothing (keys in awsCredentialPluginParam, or "
         "the default chain), AwsDefaultProviderChainPlugin or STSAssumeRoleProviderPlugin");
+}
+
+static void tls_by_the_names_of_client_conf(void **state) {
+    (void)state;
+    const char *const all[] = {ARN_SET,
+                               "topicName=t",
+                               "serviceUrl=pulsar+ssl://a,b:7000",
+                               "tlsTrustCertsFilePath=/ca.pem",
+                               "tlsCertificateFilePath=/cert.pem",
+                               "tlsKeyFilePath=/key.pem",
+                               "tlsEnableHostnameVerification=false",
+                               NULL};
+    struct config *config = load_good(NULL, all, none);
+    assert_string_equal(config->service_url, "pulsar+ssl://a,b:7000");
+    assert_string_equal(config->tls_trust_certs_file, "/ca.pem");
+    assert_string_equal(config->tls_certificate_file, "/cert.pem");
+    assert_string_equal(config->tls_key_file, "/key.pem");
+    assert_false(config->tls_verify_hostname);
+    assert_false(config->tls_allow_insecure);
+    assert_int_equal(config->note_count, 1);
+    assert_true(has_note(config, "tlsEnableHostnameVerification false: others can pass for the "
+                                 "Pulsar broker"));
+    config_free(config);
+
+    const char *const safe[] = {ARN_SET, "topicName=t", "serviceUrl=pulsar+ssl://a", NULL};
+    config = load_good(NULL, safe, none);
+    assert_true(config->tls_verify_hostname);
+    assert_false(config->tls_allow_insecure);
+    assert_int_equal(config->note_count, 0);
+    config_free(config);
+
+    const char *const without[] = {ARN_SET, "topicName=t", "tlsAllowInsecureConnection=true", NULL};
+    config = load_good(NULL, without, none);
+    assert_int_equal(config->note_count, 1);
+    assert_true(has_note(config, "tlsAllowInsecureConnection is ignored: serviceUrl is not "
+                                 "pulsar+ssl://"));
+    config_free(config);
+
+    assert_set_refused("tlsCertificateFilePath=/cert.pem",
+                       "--set: tlsCertificateFilePath is \"/cert.pem\": it needs tlsKeyFilePath");
+    assert_set_refused("tlsKeyFilePath=/key.pem",
+                       "--set: tlsKeyFilePath is \"/key.pem\": it needs tlsCertificateFilePath");
 }
 
 static void a_role_is_assumed_as_in_java(void **state) {
@@ -730,6 +772,7 @@ int main(void) {
         cmocka_unit_test(a_command_decides_above_all),
         cmocka_unit_test(environment_names_with_and_without_underscores),
         cmocka_unit_test(foreign_variables_are_noted),
+        cmocka_unit_test(tls_by_the_names_of_client_conf),
         cmocka_unit_test(source_config_of_pulsar_admin),
         cmocka_unit_test(names_of_choices_and_units),
         cmocka_unit_test(state_directory_follows_the_environment),
