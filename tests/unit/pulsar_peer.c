@@ -2,9 +2,12 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,7 @@ struct line {
     int fd;
     int number; /* from 1 */
     int sends;
+    SSL *ssl;  /* NULL: plain */
     bool deaf; /* the script closed the producer: SENDs are dropped until it is created again */
     pthread_t thread;
 };
@@ -33,6 +37,7 @@ struct peer_inner {
 };
 
 struct peer *peer_new(void) {
+    (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     struct peer *peer = calloc(1, sizeof *peer);
     struct peer_inner *inner = calloc(1, sizeof *inner);
     assert(peer != NULL && inner != NULL);
@@ -51,10 +56,12 @@ struct peer *peer_new(void) {
     return peer;
 }
 
-static bool read_all(int fd, void *to, size_t len) {
+static bool read_all(struct line *line, void *to, size_t len) {
     char *at = to;
     while (len > 0) {
-        ssize_t got = read(fd, at, len);
+        ssize_t got = line->ssl != NULL
+                          ? SSL_read(line->ssl, at, len < INT_MAX ? (int)len : INT_MAX)
+                          : read(line->fd, at, len);
         if (got <= 0) {
             return false;
         }
@@ -62,6 +69,20 @@ static bool read_all(int fd, void *to, size_t len) {
         len -= (size_t)got;
     }
     return true;
+}
+
+static void write_all(struct line *line, const void *bytes, size_t len) {
+    if (line->ssl != NULL) {
+        (void)SSL_write(line->ssl, bytes, (int)len);
+    } else {
+        (void)send(line->fd, bytes, len, MSG_NOSIGNAL);
+    }
+}
+
+/* A URL of ours, or of another peer with the same script. */
+static void write_url(const struct line *line, char *to, size_t size, const char *host,
+                      uint16_t port) {
+    (void)snprintf(to, size, "%s://%s:%u", line->ssl != NULL ? "pulsar+ssl" : "pulsar", host, port);
 }
 
 static void put32(uint8_t *to, uint32_t value) {
@@ -82,7 +103,7 @@ static void reply(struct line *line, const Pulsar__BaseCommand *command) {
     put32(bytes, (uint32_t)(len + 4));
     put32(bytes + 4, (uint32_t)len);
     (void)pulsar__base_command__pack(command, bytes + 8);
-    (void)send(line->fd, bytes, len + 8, MSG_NOSIGNAL);
+    write_all(line, bytes, len + 8);
 }
 
 static Pulsar__BaseCommand command_of(Pulsar__BaseCommand__Type type) {
@@ -114,7 +135,7 @@ static void reply_ping(struct line *line, bool ping) {
 static void reply_connected(struct line *line) {
     if (line->peer->script.strange) {
         static const uint8_t unknown[] = {0, 0, 0, 9, 0, 0, 0, 5, 0x08, 70, 0xb2, 0x04, 0};
-        (void)send(line->fd, unknown, sizeof unknown, MSG_NOSIGNAL);
+        write_all(line, unknown, sizeof unknown);
         reply_ping(line, true);
     }
     Pulsar__FeatureFlags flags = PULSAR__FEATURE_FLAGS__INIT;
@@ -187,8 +208,11 @@ static void on_lookup(struct line *line, const Pulsar__CommandLookupTopic *quest
     uint16_t port = script->redirect_port != 0  ? script->redirect_port
                     : script->connect_port != 0 ? script->connect_port
                                                 : line->peer->port;
-    (void)snprintf(url, sizeof url, "pulsar://%s:%u",
-                   script->proxy ? "broker.invalid" : "127.0.0.1", port);
+    if (script->proxy) { /* one for both, and with the scheme between proxy and broker */
+        (void)snprintf(url, sizeof url, "pulsar://broker.invalid:%u", port);
+    } else {
+        write_url(line, url, sizeof url, "127.0.0.1", port);
+    }
     Pulsar__CommandLookupTopicResponse body = PULSAR__COMMAND_LOOKUP_TOPIC_RESPONSE__INIT;
     body.request_id = question->request_id;
     body.has_response = 1;
@@ -200,7 +224,8 @@ static void on_lookup(struct line *line, const Pulsar__CommandLookupTopic *quest
         bool redirect = script->redirect_port != 0;
         body.response = redirect ? PULSAR__COMMAND_LOOKUP_TOPIC_RESPONSE__LOOKUP_TYPE__Redirect
                                  : PULSAR__COMMAND_LOOKUP_TOPIC_RESPONSE__LOOKUP_TYPE__Connect;
-        body.broker_service_url = url;
+        body.broker_service_url = line->ssl == NULL || script->proxy ? url : NULL;
+        body.broker_service_url_tls = line->ssl != NULL || script->proxy ? url : NULL;
         body.has_authoritative = 1;
         body.authoritative = redirect;
         body.has_proxy_through_service_url = 1;
@@ -254,11 +279,13 @@ static void reply_receipt(struct line *line, const Pulsar__CommandSend *question
 
 static void tell_close(struct line *line, uint64_t producer_id) {
     char url[64];
-    (void)snprintf(url, sizeof url, "pulsar://127.0.0.1:%u", line->peer->script.assigned_port);
+    write_url(line, url, sizeof url, "127.0.0.1", line->peer->script.assigned_port);
     Pulsar__CommandCloseProducer body = PULSAR__COMMAND_CLOSE_PRODUCER__INIT;
     body.producer_id = producer_id;
     body.request_id = UINT64_MAX;
-    body.assigned_broker_service_url = line->peer->script.assigned_port != 0 ? url : NULL;
+    bool assigned = line->peer->script.assigned_port != 0;
+    body.assigned_broker_service_url = assigned && line->ssl == NULL ? url : NULL;
+    body.assigned_broker_service_url_tls = assigned && line->ssl != NULL ? url : NULL;
     Pulsar__BaseCommand command = command_of(PULSAR__BASE_COMMAND__TYPE__CLOSE_PRODUCER);
     command.close_producer = &body;
     reply(line, &command);
@@ -266,11 +293,12 @@ static void tell_close(struct line *line, uint64_t producer_id) {
 
 static void tell_migrated(struct line *line, uint64_t producer_id) {
     char url[64];
-    (void)snprintf(url, sizeof url, "pulsar://127.0.0.1:%u", line->peer->script.assigned_port);
+    write_url(line, url, sizeof url, "127.0.0.1", line->peer->script.assigned_port);
     Pulsar__CommandTopicMigrated body = PULSAR__COMMAND_TOPIC_MIGRATED__INIT;
     body.resource_id = producer_id;
     body.resource_type = PULSAR__COMMAND_TOPIC_MIGRATED__RESOURCE_TYPE__Producer;
-    body.broker_service_url = url;
+    body.broker_service_url = line->ssl == NULL ? url : NULL;
+    body.broker_service_url_tls = line->ssl != NULL ? url : NULL;
     Pulsar__BaseCommand command = command_of(PULSAR__BASE_COMMAND__TYPE__TOPIC_MIGRATED);
     command.topic_migrated = &body;
     reply(line, &command);
@@ -345,7 +373,7 @@ static bool on_frame(struct line *line, const Pulsar__BaseCommand *command) {
 
 static bool serve_frame(struct line *line) {
     uint8_t sizes[8];
-    if (!read_all(line->fd, sizes, sizeof sizes)) {
+    if (!read_all(line, sizes, sizeof sizes)) {
         return false;
     }
     size_t len = 4 + (size_t)get32(sizes);
@@ -354,7 +382,7 @@ static bool serve_frame(struct line *line) {
     char *frame = malloc(len);
     assert(frame != NULL);
     memcpy(frame, sizes, sizeof sizes);
-    if (!read_all(line->fd, frame + 8, len - 8)) {
+    if (!read_all(line, frame + 8, len - 8)) {
         free(frame);
         return false;
     }
@@ -375,7 +403,13 @@ static void *serve_line(void *arg) {
     struct line *line = arg;
     int on = 1;
     (void)setsockopt(line->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    while (serve_frame(line)) {
+    bool open = true;
+    if (line->peer->script.tls != NULL) {
+        line->ssl = SSL_new(line->peer->script.tls);
+        open =
+            line->ssl != NULL && SSL_set_fd(line->ssl, line->fd) == 1 && SSL_accept(line->ssl) == 1;
+    }
+    while (open && serve_frame(line)) {
     }
     (void)shutdown(line->fd,
                    SHUT_RDWR); /* closed by peer_stop, so that its number is not taken by another */
@@ -414,6 +448,7 @@ void peer_stop(struct peer *peer) {
             (void)shutdown(inner->lines[i].fd, SHUT_RDWR); /* wakes read */
             (void)pthread_join(inner->lines[i].thread, NULL);
             (void)close(inner->lines[i].fd);
+            SSL_free(inner->lines[i].ssl);
         }
         inner->started = false;
     }

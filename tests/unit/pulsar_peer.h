@@ -8,6 +8,7 @@
 
 #include "pulsar_api.pb-c.h"
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@ enum { PEER_EVENTS = 8192, PEER_NEVER = -1 };
 
 /* Set between peer_new and peer_start; read-only after that. */
 struct peer_script {
+    SSL_CTX *tls; /* all connections are with TLS, and so are the URLs; NULL: none */
     uint32_t partitions;
     int max_message_size;
     uint16_t redirect_port; /* LOOKUP: redirect there (0: no) */
