@@ -36,12 +36,19 @@ struct peer_inner {
     int line_count;
 };
 
+static SSL_CTX *tls_of_new_peers;
+
+void peer_use_tls(SSL_CTX *tls) {
+    tls_of_new_peers = tls;
+}
+
 struct peer *peer_new(void) {
     (void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     struct peer *peer = calloc(1, sizeof *peer);
     struct peer_inner *inner = calloc(1, sizeof *inner);
     assert(peer != NULL && inner != NULL);
     peer->inner = inner;
+    peer->script.tls = tls_of_new_peers;
     peer->script.max_message_size = 5 * 1024 * 1024;
     (void)pthread_mutex_init(&inner->lock, NULL);
     inner->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

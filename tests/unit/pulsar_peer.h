@@ -60,6 +60,8 @@ struct peer {
     struct peer_inner *inner;
 };
 
+/* All peers that are made from now on have this in their scripts. NULL: no TLS again. */
+void peer_use_tls(SSL_CTX *tls);
 /* Listens on a free port of 127.0.0.1. */
 struct peer *peer_new(void);
 void peer_start(struct peer *peer);

@@ -2,7 +2,7 @@
  * parts, a flood, and its end in every state. */
 #include "unit/cmocka_all.h"
 
-#include "unit/channel_rig.h"
+#include "unit/caller.h"
 
 #include <aws/io/io.h>
 
@@ -29,12 +29,12 @@ static int group_teardown(void **state) {
 }
 
 static int setup(void **state) {
-    *state = rig_new();
+    *state = caller_new();
     return 0;
 }
 
 static int teardown(void **state) {
-    rig_free(*state);
+    caller_free(*state);
     return 0;
 }
 
@@ -145,76 +145,76 @@ static void release_slow_name(void) {
 /* A port on which nobody listens. */
 static uint16_t free_port(const char *host) {
     uint16_t port = 0;
-    (void)close(rig_listen(host, 1, &port));
+    (void)close(caller_listen(host, 1, &port));
     return port;
 }
 
 /* ---- Connecting. */
 
 static void refused(void **state) {
-    struct rig *rig = *state;
-    rig_open(rig, "127.0.0.1", free_port("127.0.0.1"), NULL, TIMEOUT_MS);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "127.0.0.1: Connection refused");
-    rig_open(rig, "::1", free_port("::1"), NULL, TIMEOUT_MS);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "::1: Connection refused");
-    assert_int_equal(rig->opened, 0);
+    struct caller *caller = *state;
+    caller_open(caller, "127.0.0.1", free_port("127.0.0.1"), NULL, TIMEOUT_MS);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "127.0.0.1: Connection refused");
+    caller_open(caller, "::1", free_port("::1"), NULL, TIMEOUT_MS);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "::1: Connection refused");
+    assert_int_equal(caller->opened, 0);
 }
 
 static void unknown_names(void **state) {
-    struct rig *rig = *state;
-    rig_open(rig, "nobody.test", 6650, NULL, TIMEOUT_MS);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "cannot connect: name not found");
-    rig_open(rig, "server-down.test", 6650, NULL, TIMEOUT_MS);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "the name server gives no answer");
+    struct caller *caller = *state;
+    caller_open(caller, "nobody.test", 6650, NULL, TIMEOUT_MS);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "cannot connect: name not found");
+    caller_open(caller, "server-down.test", 6650, NULL, TIMEOUT_MS);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "the name server gives no answer");
 }
 
 static void a_name_that_takes_too_long(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     hold_slow_name();
-    rig_open(rig, "slow.test", 6650, NULL, 200);
+    caller_open(caller, "slow.test", 6650, NULL, 200);
     wait_for_slow_name();
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "within 200 ms: the name was not resolved");
-    rig_open(rig, "slow.test", 6650, NULL, TIMEOUT_MS);
-    rig_close(rig); /* nobody waits for the resolver */
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "within 200 ms: the name was not resolved");
+    caller_open(caller, "slow.test", 6650, NULL, TIMEOUT_MS);
+    caller_close(caller); /* nobody waits for the resolver */
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
     release_slow_name();
 }
 
-static void connects_by(struct rig *rig, const char *listen_host, const char *host) {
+static void connects_by(struct caller *caller, const char *listen_host, const char *host) {
     uint16_t port = 0;
-    int listener = rig_listen(listen_host, 1, &port);
-    rig_open(rig, host, port, NULL, TIMEOUT_MS);
-    rig_wait(rig, rig_has_opened);
-    rig_close(rig);
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+    int listener = caller_listen(listen_host, 1, &port);
+    caller_open(caller, host, port, NULL, TIMEOUT_MS);
+    caller_wait(caller, caller_has_opened);
+    caller_close(caller);
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
     (void)close(listener);
 }
 
 /* The name has both; only one of them listens. */
 static void both_families(void **state) {
-    struct rig *rig = *state;
-    connects_by(rig, "127.0.0.1", "127.0.0.1");
-    connects_by(rig, "::1", "::1");
-    connects_by(rig, "127.0.0.1", "both.test");
-    connects_by(rig, "::1", "both.test");
+    struct caller *caller = *state;
+    connects_by(caller, "127.0.0.1", "127.0.0.1");
+    connects_by(caller, "::1", "::1");
+    connects_by(caller, "127.0.0.1", "both.test");
+    connects_by(caller, "::1", "both.test");
 }
 
 static void both_families_refuse(void **state) {
-    struct rig *rig = *state;
-    rig_open(rig, "both.test", free_port("127.0.0.1"), NULL, TIMEOUT_MS);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT,
-                   "::1: Connection refused, 127.0.0.1: Connection refused");
+    struct caller *caller = *state;
+    caller_open(caller, "both.test", free_port("127.0.0.1"), NULL, TIMEOUT_MS);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT,
+                      "::1: Connection refused, 127.0.0.1: Connection refused");
 }
 
 /* The resolver gives one of each family at a time; all of them get their chance. */
 static void the_last_of_many_addresses(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     for (int i = 1; i <= 4; i++) {
         char host[] = "127.0.0.0";
         host[8] = (char)('0' + i);
-        connects_by(rig, host, "many.test");
+        connects_by(caller, host, "many.test");
     }
-    connects_by(rig, "::1", "many.test");
+    connects_by(caller, "::1", "many.test");
 }
 
 /* A listener whose queue is full lets further connections wait. */
@@ -226,7 +226,7 @@ struct full {
 
 static void fill(struct full *full, const char *host) {
     full->port = 0;
-    full->listener = rig_listen(host, 0, &full->port);
+    full->listener = caller_listen(host, 0, &full->port);
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     assert_int_equal(getsockname(full->listener, (struct sockaddr *)&address, &len), 0);
@@ -244,28 +244,28 @@ static void drain(struct full *full) {
 }
 
 static void connecting_has_a_deadline(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     struct full full;
     fill(&full, "127.0.0.1");
-    rig_open(rig, "127.0.0.1", full.port, NULL, 300);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT,
-                   "no connection within 300 ms: no answer from 127.0.0.1");
+    caller_open(caller, "127.0.0.1", full.port, NULL, 300);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT,
+                      "no connection within 300 ms: no answer from 127.0.0.1");
     drain(&full);
 }
 
 /* One family hangs, the other is tried all the same. */
 static void a_slow_address_is_overtaken(void **state) {
     static const char *const hosts[] = {"127.0.0.1", "::1"};
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     for (int slow = 0; slow < 2; slow++) {
         struct full full;
         fill(&full, hosts[slow]);
         uint16_t port = full.port;
-        int listener = rig_listen(hosts[1 - slow], 4, &port);
-        rig_open(rig, "both.test", port, NULL, TIMEOUT_MS);
-        rig_wait(rig, rig_has_opened);
-        rig_close(rig);
-        rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+        int listener = caller_listen(hosts[1 - slow], 4, &port);
+        caller_open(caller, "both.test", port, NULL, TIMEOUT_MS);
+        caller_wait(caller, caller_has_opened);
+        caller_close(caller);
+        caller_expect_end(caller, ERR_CANCELLED, "closed by us");
         (void)close(listener);
         drain(&full);
     }
@@ -274,93 +274,94 @@ static void a_slow_address_is_overtaken(void **state) {
 /* ---- Its end. */
 
 static void closed_while_connecting(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     struct full full;
     fill(&full, "127.0.0.1");
     for (int i = 0; i < 20; i++) {
-        rig_open(rig, "127.0.0.1", full.port, NULL, TIMEOUT_MS);
-        rig_close(rig); /* at once, or with the connection on its way */
-        rig_expect_end(rig, ERR_CANCELLED, "closed by us");
-        rig_open(rig, "both.test", full.port, NULL, TIMEOUT_MS);
-        rig_close(rig); /* with the resolver at work, or when it knows, or refused by one */
-        rig_wait(rig, rig_has_ended);
-        assert_int_equal(rig->ended, 1);
-        rig_open(rig, "nobody.test", full.port, NULL, TIMEOUT_MS);
-        rig_close(rig);
-        rig_wait(rig, rig_has_ended);
-        assert_int_equal(rig->ended, 1);
+        caller_open(caller, "127.0.0.1", full.port, NULL, TIMEOUT_MS);
+        caller_close(caller); /* at once, or with the connection on its way */
+        caller_expect_end(caller, ERR_CANCELLED, "closed by us");
+        caller_open(caller, "both.test", full.port, NULL, TIMEOUT_MS);
+        caller_close(caller); /* with the resolver at work, or when it knows, or refused by one */
+        caller_wait(caller, caller_has_ended);
+        assert_int_equal(caller->ended, 1);
+        caller_open(caller, "nobody.test", full.port, NULL, TIMEOUT_MS);
+        caller_close(caller);
+        caller_wait(caller, caller_has_ended);
+        assert_int_equal(caller->ended, 1);
     }
     drain(&full);
 }
 
-static void close_it(struct rig *rig) {
-    channel_close(rig->channel);
+static void close_it(struct caller *caller) {
+    channel_close(caller->channel);
 }
 
 static void closed_in_events(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 4, &port);
-    rig->on_opened = close_it;
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    (void)close(rig_accept(listener));
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+    int listener = caller_listen("127.0.0.1", 4, &port);
+    caller->on_opened = close_it;
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    (void)close(caller_accept(listener));
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
 
-    rig->on_opened = NULL;
-    rig->on_received = close_it;
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    struct outgoing *piece = rig_piece(0, 1000);
+    caller->on_opened = NULL;
+    caller->on_received = close_it;
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    struct outgoing *piece = caller_piece(0, 1000);
     assert_int_equal(send(fd, piece->data, piece->len, MSG_NOSIGNAL), 1000);
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
-    assert_int_equal(rig->received, 1000);
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
+    assert_int_equal(caller->received, 1000);
     (void)close(fd);
 
-    rig->on_received = NULL;
-    rig->on_written = close_it;
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    assert_true(rig_send(rig, 0, 100000, 1000));
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
-    assert_int_equal(rig->written, 1);
+    caller->on_received = NULL;
+    caller->on_written = close_it;
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    assert_true(caller_send(caller, 0, 100000, 1000));
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
+    assert_int_equal(caller->written, 1);
     (void)close(fd);
     outgoing_unref(piece);
     (void)close(listener);
 }
 
 static void closed_by_peer(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    struct outgoing *piece = rig_piece(0, 100000); /* its last words are heard */
+    int listener = caller_listen("127.0.0.1", 1, &port);
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    struct outgoing *piece = caller_piece(0, 100000); /* its last words are heard */
     assert_int_equal(send(fd, piece->data, piece->len, MSG_NOSIGNAL), 100000);
     (void)close(fd);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "it closed the connection");
-    assert_int_equal(rig->received, 100000);
-    assert_false(rig->wrong_bytes);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "it closed the connection");
+    assert_int_equal(caller->received, 100000);
+    assert_false(caller->wrong_bytes);
     outgoing_unref(piece);
     (void)close(listener);
 }
 
 static void reset_by_peer(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
+    int listener = caller_listen("127.0.0.1", 1, &port);
     for (int busy = 0; busy < 2; busy++) {
-        rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-        int fd = rig_accept(listener);
-        rig_wait(rig, rig_has_opened);
+        caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+        int fd = caller_accept(listener);
+        caller_wait(caller, caller_has_opened);
         if (busy) {
-            assert_true(rig_send(rig, 0, 16 * 1024 * 1024, 64 * 1024));
+            assert_true(caller_send(caller, 0, 16 * 1024 * 1024, 64 * 1024));
         }
         struct linger linger = {.l_onoff = 1};
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
         (void)close(fd);
-        rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "connection lost: Connection reset by peer");
+        caller_expect_end(caller, ERR_PULSAR_TRANSPORT,
+                          "connection lost: Connection reset by peer");
     }
     (void)close(listener);
 }
@@ -378,7 +379,7 @@ static uint64_t read_stream(int fd, uint64_t place, uint64_t until) {
             break;
         }
         for (ssize_t i = 0; i < got; i++) {
-            if (bytes[i] != rig_byte(place + (uint64_t)i)) {
+            if (bytes[i] != caller_byte(place + (uint64_t)i)) {
                 fail_msg("wrong byte at %llu", (unsigned long long)place + (unsigned long long)i);
             }
         }
@@ -389,52 +390,52 @@ static uint64_t read_stream(int fd, uint64_t place, uint64_t until) {
 
 static void many_pieces_in_few_writes(void **state) {
     enum { PIECES = 20000, PIECE = 90 };
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    assert_true(rig_send(rig, 0, (size_t)PIECES * PIECE, PIECE));
+    int listener = caller_listen("127.0.0.1", 1, &port);
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    assert_true(caller_send(caller, 0, (size_t)PIECES * PIECE, PIECE));
     assert_int_equal(read_stream(fd, 0, (uint64_t)PIECES * PIECE), PIECES * PIECE);
-    rig_close(rig);
-    rig_expect_end(rig, ERR_CANCELLED, "");
-    assert_int_equal(rig->stats.written, PIECES);
-    assert_int_equal(rig->stats.written_bytes, PIECES * PIECE);
-    assert_true(rig->stats.writes < PIECES / 20);
+    caller_close(caller);
+    caller_expect_end(caller, ERR_CANCELLED, "");
+    assert_int_equal(caller->stats.written, PIECES);
+    assert_int_equal(caller->stats.written_bytes, PIECES * PIECE);
+    assert_true(caller->stats.writes < PIECES / 20);
     (void)close(fd);
     (void)close(listener);
 }
 
-static bool has_written(const struct rig *rig) {
-    return rig->written > 0;
+static bool has_written(const struct caller *caller) {
+    return caller->written > 0;
 }
 
-static void close_and_count(struct rig *rig, void *ctx) {
+static void close_and_count(struct caller *caller, void *ctx) {
     size_t *writing = ctx;
-    *writing = channel_writing(rig->channel);
-    channel_close(rig->channel); /* drops the rest */
+    *writing = channel_writing(caller->channel);
+    channel_close(caller->channel); /* drops the rest */
 }
 
 /* What channel_writing does not count is what arrives, to the byte. */
 static void writing_is_exact(void **state) {
     enum { TOTAL = 32 * 1024 * 1024 };
     static const size_t pieces[] = {1000003, 64 * 1024, 777};
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
+    int listener = caller_listen("127.0.0.1", 1, &port);
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-        rig->written = 0;
-        rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-        int fd = rig_accept(listener);
-        rig_wait(rig, rig_has_opened);
-        assert_true(rig_send(rig, 0, TOTAL, pieces[i]));
-        rig_wait(rig, has_written);
+        caller->written = 0;
+        caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+        int fd = caller_accept(listener);
+        caller_wait(caller, caller_has_opened);
+        assert_true(caller_send(caller, 0, TOTAL, pieces[i]));
+        caller_wait(caller, has_written);
         size_t writing;
-        rig_run(rig, close_and_count, &writing);
+        caller_run(caller, close_and_count, &writing);
         assert_true(writing > 0 && writing < TOTAL);
         assert_int_equal(read_stream(fd, 0, UINT64_MAX), TOTAL - writing);
-        rig_expect_end(rig, ERR_CANCELLED, "");
+        caller_expect_end(caller, ERR_CANCELLED, "");
         (void)close(fd);
     }
     (void)close(listener);
@@ -442,71 +443,72 @@ static void writing_is_exact(void **state) {
 
 static void a_slow_reader_gets_all(void **state) {
     enum { TOTAL = 24 * 1024 * 1024 };
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
+    int listener = caller_listen("127.0.0.1", 1, &port);
     int small = 4096;
     (void)setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    assert_true(rig_send(rig, 0, TOTAL / 2, 100001));
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    assert_true(caller_send(caller, 0, TOTAL / 2, 100001));
     uint64_t place = read_stream(fd, 0, 12345);
-    assert_true(rig_send(rig, TOTAL / 2, TOTAL / 2, 10007));
+    assert_true(caller_send(caller, TOTAL / 2, TOTAL / 2, 10007));
     assert_int_equal(read_stream(fd, place, TOTAL), TOTAL);
-    assert_int_equal(rig_writing(rig), 0);
+    assert_int_equal(caller_writing(caller), 0);
     (void)close(fd);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "it closed the connection");
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "it closed the connection");
     (void)close(listener);
 }
 
 static void the_queue_has_an_end(void **state) {
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    assert_false(rig_send(rig, 0, (size_t)CHANNEL_MAX_QUEUED + 1, 1)); /* within one turn */
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "more is waiting to be written than can be kept");
+    int listener = caller_listen("127.0.0.1", 1, &port);
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    assert_false(caller_send(caller, 0, (size_t)CHANNEL_MAX_QUEUED + 1, 1)); /* within one turn */
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT,
+                      "more is waiting to be written than can be kept");
     (void)close(fd);
     (void)close(listener);
 }
 
 /* ---- Reading. */
 
-static bool has_all(const struct rig *rig) {
-    return rig->received == 64 * 1024 * 1024;
+static bool has_all(const struct caller *caller) {
+    return caller->received == 64 * 1024 * 1024;
 }
 
-static void count_turns(struct rig *rig, void *ctx) {
+static void count_turns(struct caller *caller, void *ctx) {
     (void)ctx;
-    rig->count_turns = true;
-    lane_timer_set_ms(&rig->turn_timer, 0);
+    caller->count_turns = true;
+    lane_timer_set_ms(&caller->turn_timer, 0);
 }
 
 static void a_flood_leaves_turns_to_others(void **state) {
     enum { TOTAL = 64 * 1024 * 1024 };
-    struct rig *rig = *state;
+    struct caller *caller = *state;
     uint16_t port = 0;
-    int listener = rig_listen("127.0.0.1", 1, &port);
-    rig_open(rig, "127.0.0.1", port, NULL, TIMEOUT_MS);
-    int fd = rig_accept(listener);
-    rig_wait(rig, rig_has_opened);
-    rig_run(rig, count_turns, NULL);
-    struct outgoing *piece = rig_piece(0, TOTAL);
+    int listener = caller_listen("127.0.0.1", 1, &port);
+    caller_open(caller, "127.0.0.1", port, NULL, TIMEOUT_MS);
+    int fd = caller_accept(listener);
+    caller_wait(caller, caller_has_opened);
+    caller_run(caller, count_turns, NULL);
+    struct outgoing *piece = caller_piece(0, TOTAL);
     for (size_t sent = 0; sent < TOTAL;) {
         ssize_t now = send(fd, piece->data + sent, TOTAL - sent, MSG_NOSIGNAL);
         assert_true(now > 0);
         sent += (size_t)now;
     }
-    rig_wait(rig, has_all);
-    assert_false(rig->wrong_bytes);
+    caller_wait(caller, has_all);
+    assert_false(caller->wrong_bytes);
     /* An event's reads and those left over from the turn before. */
-    assert_true(rig->biggest_turn <= 2 * 8 * 32 * 1024);
+    assert_true(caller->biggest_turn <= 2 * 8 * 32 * 1024);
     outgoing_unref(piece);
     (void)close(fd);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT, "it closed the connection");
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT, "it closed the connection");
     (void)close(listener);
 }
 

@@ -4,6 +4,7 @@
 #include "pulsar/producer.h"
 #include "pulsar/routing.h"
 #include "unit/pulsar_peer.h"
+#include "unit/tls_peer.h"
 
 #include <aws/common/thread.h>
 #include <aws/io/io.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { MAX_MESSAGES = 5000, PATIENCE_S = 30 };
 
@@ -211,13 +213,18 @@ static void close_all(void *ctx) {
 
 /* ---- The test's thread. */
 
+/* Of the group of tests that runs. */
+static const char *scheme = "pulsar";
+static char trust_file[64];
+
 static struct app *app_new(const struct peer *peer) {
     struct app *app = calloc(1, sizeof *app);
     assert_non_null(app);
     static char url[64];
-    (void)snprintf(url, sizeof url, "pulsar://127.0.0.1:%u", peer->port);
+    (void)snprintf(url, sizeof url, "%s://127.0.0.1:%u", scheme, peer->port);
     app->client_options = (struct pulsar_client_options){
         .service_url = str_of(url),
+        .tls_trust_certs_file = str_of(trust_file),
         .client_version = STR("test-1"),
         .backoff_initial_ms = 5,
         .backoff_max_ms = 20,
@@ -978,7 +985,8 @@ static void next_host_of_the_url(void **state) {
     struct peer *peer = peer_new();
     struct app *app = app_new(peer);
     char url[96];
-    (void)snprintf(url, sizeof url, "pulsar://127.0.0.1:%u,127.0.0.1:%u", dead->port, peer->port);
+    (void)snprintf(url, sizeof url, "%s://127.0.0.1:%u,127.0.0.1:%u", scheme, dead->port,
+                   peer->port);
     app->client_options.service_url = str_of(url);
     run_to_the_end(app, peer);
     check_receipts(app);
@@ -1022,16 +1030,47 @@ static void wrong_settings(void **state) {
     aws_thread_join_all_managed();
 }
 
-static int setup(void **state) {
+/* Whose certificate is not trusted at the start is not tried again: it is a matter of settings. */
+static void untrusted(void **state) {
     (void)state;
-    aws_io_library_init(aws_default_allocator());
+    struct peer *peer = peer_new();
+    struct app *app = app_new(peer);
+    app->client_options.tls_trust_certs_file = STR_NONE; /* the system's store does not know it */
+    peer_start(peer);
+    run_on_lane(app, open_producer);
+    WAIT_FOR(app, app->failed_count > 0);
+    app_close(app);
+    assert_int_equal(app->error.code, ERR_PULSAR_TLS);
+    assert_non_null(strstr(app->error.text, "signed by nobody whom the system's store trusts"));
+    app_free(app);
+    peer_free(peer);
+}
+
+static SSL_CTX *server_context;
+
+static int start_tls(void **state) {
+    (void)state;
+    const char *tmp = getenv("TMPDIR");
+    (void)snprintf(trust_file, sizeof trust_file, "%s/test_producer.XXXXXX",
+                   tmp != NULL ? tmp : "/tmp");
+    int fd = mkstemp(trust_file);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    struct cert_options options = {.name = "peers", .names = "IP:127.0.0.1"};
+    struct cert cert = cert_make(&options);
+    cert_write(&cert, NULL, trust_file, NULL);
+    server_context = cert_server_context(&cert);
+    cert_free(&cert);
+    peer_use_tls(server_context);
+    scheme = "pulsar+ssl";
     return 0;
 }
 
-static int teardown(void **state) {
+static int end_tls(void **state) {
     (void)state;
-    aws_io_library_clean_up();
-    return 0;
+    peer_use_tls(NULL);
+    SSL_CTX_free(server_context);
+    return unlink(trust_file);
 }
 
 int main(void) {
@@ -1063,5 +1102,11 @@ int main(void) {
         cmocka_unit_test(next_host_of_the_url),
         cmocka_unit_test(wrong_settings),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest tls_tests[] = {cmocka_unit_test(untrusted)};
+    aws_io_library_init(aws_default_allocator());
+    int failed = cmocka_run_group_tests_name("without TLS", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("with TLS", tests, start_tls, end_tls);
+    failed += cmocka_run_group_tests_name("TLS", tls_tests, start_tls, end_tls);
+    aws_io_library_clean_up();
+    return failed;
 }

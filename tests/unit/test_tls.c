@@ -2,7 +2,7 @@
  * both directions; and servers that misbehave. */
 #include "unit/cmocka_all.h"
 
-#include "unit/channel_rig.h"
+#include "unit/caller.h"
 #include "unit/tls_peer.h"
 
 #include <aws/common/thread.h>
@@ -101,7 +101,7 @@ static int connect_to(uint16_t port) {
 
 static void wait_readable(int fd) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&poll_fd, 1, RIG_PATIENCE_S * 1000), 1);
+    assert_int_equal(poll(&poll_fd, 1, CALLER_PATIENCE_S * 1000), 1);
 }
 
 /* The handshake as host, and in TLS 1.3 the server's word on our certificate: one byte there and
@@ -123,7 +123,7 @@ static bool shake(struct tls *tls, const char *host, uint16_t port, struct err *
         }
     }
     if (ok) {
-        char byte = rig_byte(0);
+        char byte = caller_byte(0);
         struct iovec part = {.iov_base = &byte, .iov_len = 1};
         ok = tls_session_write(session, &part, 1, err) == 1;
     }
@@ -131,7 +131,7 @@ static bool shake(struct tls *tls, const char *host, uint16_t port, struct err *
         char byte;
         ssize_t got = tls_session_read(session, &byte, 1, err);
         if (got > 0) {
-            assert_int_equal(byte, rig_byte(0));
+            assert_int_equal(byte, caller_byte(0));
             tls_session_end(session);
             break;
         }
@@ -513,32 +513,32 @@ static struct tls *trusting(void) {
 
 static uint64_t wanted;
 
-static bool has_wanted(const struct rig *rig) {
-    return rig->received >= wanted || rig->ended > 0;
+static bool has_wanted(const struct caller *caller) {
+    return caller->received >= wanted || caller->ended > 0;
 }
 
 /* So many bytes there and back, checked on both sides. */
 static void round_trip(size_t total, size_t piece, size_t step, int version) {
-    struct rig *rig = rig_new();
+    struct caller *caller = caller_new();
     struct tls *tls = trusting();
     struct tls_peer_options peer_options = {.cert = &good, .step = step, .max_version = version};
     struct tls_peer *peer = tls_peer_start(&peer_options);
-    rig_open(rig, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
-    rig_wait(rig, rig_has_opened);
-    assert_true(rig_send(rig, 0, total, piece));
+    caller_open(caller, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
+    caller_wait(caller, caller_has_opened);
+    assert_true(caller_send(caller, 0, total, piece));
     wanted = total;
-    rig_wait(rig, has_wanted);
-    assert_int_equal(rig->received, total);
-    assert_false(rig->wrong_bytes);
-    assert_int_equal(rig_writing(rig), 0);
-    rig_close(rig);
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
-    assert_int_equal(rig->stats.written_bytes, total);
+    caller_wait(caller, has_wanted);
+    assert_int_equal(caller->received, total);
+    assert_false(caller->wrong_bytes);
+    assert_int_equal(caller_writing(caller), 0);
+    caller_close(caller);
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
+    assert_int_equal(caller->stats.written_bytes, total);
     tls_peer_stop(peer);
     assert_int_equal(peer->bytes, total);
     assert_true(peer->told_end);
     tls_peer_free(peer);
-    rig_free(rig);
+    caller_free(caller);
     tls_free(tls);
 }
 
@@ -557,14 +557,14 @@ static void byte_by_byte(void **state) {
     round_trip(300000, 50000, 7, TLS1_3_VERSION);
 }
 
-static bool has_written(const struct rig *rig) {
-    return rig->written > 0;
+static bool has_written(const struct caller *caller) {
+    return caller->written > 0;
 }
 
-static void close_and_count(struct rig *rig, void *ctx) {
+static void close_and_count(struct caller *caller, void *ctx) {
     size_t *writing = ctx;
-    *writing = channel_writing(rig->channel);
-    channel_close(rig->channel);
+    *writing = channel_writing(caller->channel);
+    channel_close(caller->channel);
 }
 
 /* What channel_writing does not count has left: the broker can read it, though nothing more
@@ -572,66 +572,66 @@ static void close_and_count(struct rig *rig, void *ctx) {
 static void writing_is_not_early(void **state) {
     enum { TOTAL = 48 * 1024 * 1024 };
     (void)state;
-    struct rig *rig = rig_new();
+    struct caller *caller = caller_new();
     struct tls *tls = trusting();
     struct tls_peer_options peer_options = {.cert = &good, .habit = TLS_PEER_SINKS};
     struct tls_peer *peer = tls_peer_start(&peer_options);
-    rig_open(rig, "localhost", peer->port, tls, TIMEOUT_MS);
-    rig_wait(rig, rig_has_opened);
-    assert_true(rig_send(rig, 0, TOTAL, 4 * 1024 * 1024));
-    rig_wait(rig, has_written);
+    caller_open(caller, "localhost", peer->port, tls, TIMEOUT_MS);
+    caller_wait(caller, caller_has_opened);
+    assert_true(caller_send(caller, 0, TOTAL, 4 * 1024 * 1024));
+    caller_wait(caller, has_written);
     size_t writing;
-    rig_run(rig, close_and_count, &writing);
+    caller_run(caller, close_and_count, &writing);
     assert_true(writing > 0 && writing < TOTAL);
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
     tls_peer_drain(peer);
     tls_peer_stop(peer);
     /* Records that were in the kernel, but not whole with those encrypted along, count later. */
     assert_true(peer->bytes >= TOTAL - writing && peer->bytes < TOTAL);
     tls_peer_free(peer);
-    rig_free(rig);
+    caller_free(caller);
     tls_free(tls);
 }
 
 static void a_handshake_has_a_deadline(void **state) {
     (void)state;
-    struct rig *rig = rig_new();
+    struct caller *caller = caller_new();
     struct tls *tls = trusting();
     struct tls_peer_options peer_options = {.habit = TLS_PEER_IS_SILENT};
     struct tls_peer *peer = tls_peer_start(&peer_options);
-    rig_open(rig, "127.0.0.1", peer->port, tls, 300);
-    rig_expect_end(rig, ERR_PULSAR_TRANSPORT,
-                   "no connection within 300 ms: connected, but the TLS handshake did not end");
-    assert_int_equal(rig->opened, 0);
-    rig_open(rig, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
-    rig_close(rig); /* somewhere on the way */
-    rig_expect_end(rig, ERR_CANCELLED, "closed by us");
+    caller_open(caller, "127.0.0.1", peer->port, tls, 300);
+    caller_expect_end(caller, ERR_PULSAR_TRANSPORT,
+                      "no connection within 300 ms: connected, but the TLS handshake did not end");
+    assert_int_equal(caller->opened, 0);
+    caller_open(caller, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
+    caller_close(caller); /* somewhere on the way */
+    caller_expect_end(caller, ERR_CANCELLED, "closed by us");
     tls_peer_free(peer);
-    rig_free(rig);
+    caller_free(caller);
     tls_free(tls);
 }
 
 /* The reason comes at once, and not after the pause that s2n would make. */
 static void a_channel_says_why(void **state) {
     (void)state;
-    struct rig *rig = rig_new();
+    struct caller *caller = caller_new();
     struct path file = path_of("stranger");
     struct tls_options options = {.trust_certs_file = str_of(file.text)};
     struct tls *tls = make(&options);
     struct tls_peer_options peer_options = {.cert = &good};
     struct tls_peer *peer = tls_peer_start(&peer_options);
-    uint64_t start = lane_now_ms(rig->lane);
+    uint64_t start = lane_now_ms(caller->lane);
     for (int i = 0; i < 5; i++) {
-        rig_open(rig, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
-        rig_expect_end(rig, ERR_PULSAR_TLS, "signed by nobody");
-        assert_int_equal(rig->opened, 0);
+        caller_open(caller, "127.0.0.1", peer->port, tls, TIMEOUT_MS);
+        caller_expect_end(caller, ERR_PULSAR_TLS, "signed by nobody");
+        assert_int_equal(caller->opened, 0);
     }
-    assert_true(lane_now_ms(rig->lane) - start < 20000); /* s2n's pause is 10 s and more, each */
+    assert_true(lane_now_ms(caller->lane) - start < 20000); /* s2n's pause is 10 s and more, each */
     tls_peer_stop(peer);
     assert_int_equal(peer->connections, 5);
     assert_int_equal(peer->handshakes, 0);
     tls_peer_free(peer);
-    rig_free(rig);
+    caller_free(caller);
     tls_free(tls);
 }
 

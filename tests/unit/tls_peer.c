@@ -1,6 +1,6 @@
 #include "unit/tls_peer.h"
 
-#include "unit/channel_rig.h"
+#include "unit/caller.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -74,6 +74,16 @@ void cert_write(const struct cert *cert, const struct cert *second, const char *
         (void)PEM_write_PrivateKey(file, cert->key, NULL, NULL, 0, NULL, NULL);
         (void)fclose(file);
     }
+}
+
+SSL_CTX *cert_server_context(const struct cert *cert) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    assert(context != NULL);
+    int ok =
+        SSL_CTX_use_certificate(context, cert->x509) & SSL_CTX_use_PrivateKey(context, cert->key);
+    assert(ok == 1);
+    (void)ok;
+    return context;
 }
 
 /* ---- A connection: OpenSSL works on memory, and the bytes go over the socket in steps. */
@@ -171,7 +181,7 @@ static void serve_tls(struct line *line) {
         int got = SSL_read(line->ssl, bytes, sizeof bytes);
         if (got > 0) {
             for (int i = 0; i < got; i++) {
-                assert(bytes[i] == rig_byte(peer->bytes + (uint64_t)i));
+                assert(bytes[i] == caller_byte(peer->bytes + (uint64_t)i));
             }
             peer->bytes += (uint64_t)got;
             if (peer->options.habit == TLS_PEER_ECHO && !echo(line, bytes, got)) {
@@ -240,11 +250,8 @@ static void *run(void *arg) {
 
 static void set_context(struct tls_peer *peer) {
     const struct tls_peer_options *options = &peer->options;
-    peer->context = SSL_CTX_new(TLS_server_method());
-    assert(peer->context != NULL);
-    long ok = SSL_CTX_use_certificate(peer->context, options->cert->x509) &
-              SSL_CTX_use_PrivateKey(peer->context, options->cert->key);
-    ok &= SSL_CTX_set_min_proto_version(
+    peer->context = cert_server_context(options->cert);
+    long ok = SSL_CTX_set_min_proto_version(
         peer->context, options->min_version != 0 ? options->min_version : TLS1_2_VERSION);
     ok &= SSL_CTX_set_max_proto_version(peer->context, options->max_version);
     if (options->max_version == TLS1_1_VERSION) {
@@ -272,7 +279,7 @@ struct tls_peer *tls_peer_start(const struct tls_peer_options *options) {
     if (options->cert != NULL) {
         set_context(peer);
     }
-    peer->listener = rig_listen("127.0.0.1", 16, &peer->port);
+    peer->listener = caller_listen("127.0.0.1", 16, &peer->port);
     int failed = pthread_create(&peer->thread, NULL, run, peer);
     assert(failed == 0);
     (void)failed;

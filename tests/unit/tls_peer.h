@@ -32,6 +32,9 @@ void cert_free(struct cert *cert);
 void cert_write(const struct cert *cert, const struct cert *second, const char *cert_path,
                 const char *key_path);
 
+/* A server's, that shows this certificate. */
+SSL_CTX *cert_server_context(const struct cert *cert);
+
 enum peer_habit {
     TLS_PEER_ECHO,
     TLS_PEER_HANGS_UP,  /* after it has read the first bytes */
