@@ -11,13 +11,14 @@
 enum { ROOM = 4 };
 
 /* What was read, written as a URL, is the same address. */
-static void check_again(const struct address *address) {
+static void check_again(const struct address *address, bool tls) {
     char url[ADDRESS_TEXT_MAX + 16];
-    (void)snprintf(url, sizeof url, "pulsar://%s", address_text(address).text);
+    (void)snprintf(url, sizeof url, "pulsar%s://%s", tls ? "+ssl" : "", address_text(address).text);
     struct address again;
     size_t count = 0;
-    assert(address_parse_url(str_of(url), &again, 1, &count, NULL));
-    assert(count == 1 && address_equal(address, &again));
+    bool again_tls = !tls;
+    assert(address_parse_url(str_of(url), &again, 1, &count, &again_tls, NULL));
+    assert(count == 1 && address_equal(address, &again) && again_tls == tls);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -28,13 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     assert(addresses != NULL);
     size_t count = 0;
     struct err err = ERR_NONE;
-    bool ok = address_parse_url(str_make(url, bytes.len), addresses, max, &count, &err);
+    bool tls = false;
+    bool ok = address_parse_url(str_make(url, bytes.len), addresses, max, &count, &tls, &err);
     assert(ok == !err_is_set(&err));
     assert(ok || err.text[0] != '\0');
     assert(count <= max && (!ok || count > 0));
     for (size_t i = 0; ok && i < count; i++) {
         assert(addresses[i].host[0] != '\0' && addresses[i].port != 0);
-        check_again(&addresses[i]);
+        check_again(&addresses[i], tls);
     }
     free(addresses);
     free(url);

@@ -108,7 +108,7 @@ struct channel {
     struct aws_linked_list_node node;
     bool opened;
     bool closing;
-    const char *why;
+    struct err why;
     size_t writing_len;
     struct writing *first;
     struct writing **last;
@@ -144,13 +144,14 @@ static void channel_ends(void *ctx) {
     }
     aws_linked_list_remove(&channel->node);
     lane_timer_cancel(&channel->open_timer);
-    channel->events->ended(channel->ctx, channel->why);
+    channel->events->ended(channel->ctx, &channel->why);
     free(channel);
 }
 
-struct channel *channel_open(struct lane *lane, const struct address *address,
+struct channel *channel_open(struct lane *lane, const struct address *address, struct tls *tls,
                              uint32_t connect_timeout_ms, const struct channel_events *events,
                              void *ctx) {
+    assert(tls == NULL);
     assert(address->host[0] != '\0' && address->port != 0 && connect_timeout_ms > 0);
     struct channel *channel = calloc(1, sizeof *channel);
     assert(channel != NULL);
@@ -164,17 +165,17 @@ struct channel *channel_open(struct lane *lane, const struct address *address,
     return channel;
 }
 
-static void end_channel(struct channel *channel, const char *why) {
+static void end_channel(struct channel *channel, enum err_code code, const char *why) {
     if (!channel->closing) {
         channel->closing = true;
-        channel->why = why;
+        err_set(&channel->why, code, "%s", why);
         lane_timer_cancel(&channel->open_timer);
         lane_timer_set_ms(&channel->end_timer, 0);
     }
 }
 
 void channel_close(struct channel *channel) {
-    end_channel(channel, "closed by us");
+    end_channel(channel, ERR_CANCELLED, "closed by us");
 }
 
 static void count_sent(const Pulsar__CommandSend *send) {
@@ -223,6 +224,11 @@ bool channel_write(struct channel *channel, struct outgoing *bytes) {
 
 size_t channel_writing(const struct channel *channel) {
     return channel->writing_len * writing_scale;
+}
+
+struct channel_stats channel_stats(const struct channel *channel) {
+    (void)channel;
+    return (struct channel_stats){.writes = 0};
 }
 
 /* ---- The caller of the producer, who checks its promises. */
@@ -443,7 +449,7 @@ static void take_step(struct str *input) {
         break;
     case END:
         if (find_channel(amount) != NULL) {
-            end_channel(find_channel(amount), "connection reset");
+            end_channel(find_channel(amount), ERR_PULSAR_TRANSPORT, "connection reset");
         }
         break;
     case CALL:

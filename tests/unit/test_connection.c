@@ -137,7 +137,9 @@ static struct end *end_new(uint16_t port, uint32_t keep_alive_ms, bool sends) {
     end->sends = sends;
     end->address = (struct address){.host = "127.0.0.1", .port = port};
     static char version[] = "test";
+    struct auth_options nobody = {.plugin = STR("none")};
     end->config = (struct connection_config){.lane = end->lane,
+                                             .auth = auth_new(end->lane, &nobody, &err),
                                              .client_version = version,
                                              .connect_timeout_ms = 30000,
                                              .operation_timeout_ms = 30000,
@@ -154,6 +156,7 @@ static void end_free(struct end *end) {
     wait_for(end, &end->gone);
     lane_post(end->lane, &end->turn_message, turn, end); /* what called `gone` has returned */
     wait_for(end, &end->turned);
+    auth_free(end->config.auth);
     lane_free(end->lane);
     aws_thread_join_all_managed();
     (void)pthread_cond_destroy(&end->changed);
