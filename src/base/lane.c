@@ -4,16 +4,39 @@
 #include <aws/io/event_loop.h>
 #include <aws/io/host_resolver.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
+/* The CRT exports these, for sockets and the like, but has them in no header that it installs. */
+int aws_event_loop_subscribe_to_io_events(struct aws_event_loop *loop, struct aws_io_handle *handle,
+                                          int events, aws_event_loop_on_event_fn *on_event,
+                                          void *user_data);
+int aws_event_loop_unsubscribe_from_io_events(struct aws_event_loop *loop,
+                                              struct aws_io_handle *handle);
+enum { READABLE = 1 }; /* its AWS_IO_EVENT_TYPE_READABLE */
+
+/*
+ * Timers do not go to the loop's own scheduler: it waits for whole milliseconds, rounded down, and
+ * spins for the rest. At some hundred timers a second that is a whole processor. A timerfd wakes the
+ * loop when the first of ours is due.
+ */
 struct lane_crt {
     struct lane base;
     struct aws_event_loop_group *group;
     struct aws_event_loop *loop;
     struct aws_host_resolver *resolver;
     struct aws_client_bootstrap *bootstrap;
+
+    struct aws_task_scheduler timers;
+    struct aws_io_handle wake_up; /* the timerfd */
+    uint64_t wake_up_ns;          /* when it fires, or before; UINT64_MAX: not set */
+    bool subscribed;
+    bool firing; /* timers run; it is set when they have */
+    struct aws_task end_task;
 };
 
 static struct lane_crt *crt_of(struct lane *lane) {
@@ -43,13 +66,54 @@ static void timer_task(struct aws_task *task, void *arg, enum aws_task_status st
     timer->fn(timer->ctx);
 }
 
+/* Has the loop woken up for the first timer. An earlier wake-up, of a timer that was cancelled, is
+ * left as it is: it costs less than setting it anew. */
+static void set_wake_up(struct lane_crt *lane, uint64_t now) {
+    uint64_t next;
+    if (lane->firing || !lane->subscribed || !aws_task_scheduler_has_tasks(&lane->timers, &next) ||
+        next >= lane->wake_up_ns) {
+        return;
+    }
+    uint64_t delay_ns = next > now ? next - now : 1; /* 0 would disarm it */
+    struct itimerspec value = {.it_value = {.tv_sec = (time_t)(delay_ns / 1000000000),
+                                            .tv_nsec = (long)(delay_ns % 1000000000)}};
+    (void)timerfd_settime(lane->wake_up.data.fd, 0, &value, NULL); /* fails for bad values only */
+    lane->wake_up_ns = next;
+}
+
+/* Of the loop. It is not read: each expiration is an event of its own. */
+static void on_wake_up(struct aws_event_loop *loop, struct aws_io_handle *handle, int events,
+                       void *user_data) {
+    (void)loop;
+    (void)handle;
+    (void)events;
+    struct lane_crt *lane = user_data;
+    lane->wake_up_ns = UINT64_MAX;
+    lane->firing = true;
+    aws_task_scheduler_run_all(&lane->timers, crt_now_ns(&lane->base));
+    lane->firing = false;
+    set_wake_up(lane, crt_now_ns(&lane->base));
+}
+
 static void crt_timer_set(struct lane *lane, struct lane_timer *timer) {
+    struct lane_crt *crt = crt_of(lane);
+    uint64_t now = crt_now_ns(lane);
+    timer->at_once = timer->due_ns <= now;
     aws_task_init(&timer->task, timer_task, timer, "lane_timer");
-    aws_event_loop_schedule_task_future(crt_of(lane)->loop, &timer->task, timer->due_ns);
+    if (timer->at_once) {
+        aws_event_loop_schedule_task_now(crt->loop, &timer->task);
+    } else {
+        aws_task_scheduler_schedule_future(&crt->timers, &timer->task, timer->due_ns);
+        set_wake_up(crt, now);
+    }
 }
 
 static void crt_timer_cancel(struct lane *lane, struct lane_timer *timer) {
-    aws_event_loop_cancel_task(crt_of(lane)->loop, &timer->task);
+    if (timer->at_once) {
+        aws_event_loop_cancel_task(crt_of(lane)->loop, &timer->task);
+    } else {
+        aws_task_scheduler_cancel_task(&crt_of(lane)->timers, &timer->task);
+    }
 }
 
 static void message_task(struct aws_task *task, void *arg, enum aws_task_status status) {
@@ -73,6 +137,23 @@ static const struct lane_ops crt_ops = {
     .post = crt_post,
 };
 
+/* When the loop is gone. */
+static void destroy(void *user_data) {
+    struct lane_crt *lane = user_data;
+    aws_task_scheduler_clean_up(&lane->timers);
+    if (lane->wake_up.data.fd >= 0) {
+        (void)close(lane->wake_up.data.fd);
+    }
+    free(lane);
+}
+
+static bool open_timers(struct lane_crt *lane) {
+    lane->wake_up_ns = UINT64_MAX;
+    lane->wake_up.data.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    return aws_task_scheduler_init(&lane->timers, aws_default_allocator()) == AWS_OP_SUCCESS &&
+           lane->wake_up.data.fd >= 0;
+}
+
 struct lane *lane_new(uint32_t index, struct err *err) {
     struct lane_crt *lane = calloc(1, sizeof *lane);
     if (lane == NULL) {
@@ -87,8 +168,13 @@ struct lane *lane_new(uint32_t index, struct err *err) {
         return NULL;
     }
     struct aws_allocator *allocator = aws_default_allocator();
-    struct aws_event_loop_group_options group_options = {.loop_count = 1};
-    lane->group = aws_event_loop_group_new(allocator, &group_options);
+    struct aws_shutdown_callback_options shutdown = {.shutdown_callback_fn = destroy,
+                                                     .shutdown_callback_user_data = lane};
+    struct aws_event_loop_group_options group_options = {.loop_count = 1,
+                                                         .shutdown_options = &shutdown};
+    if (open_timers(lane)) {
+        lane->group = aws_event_loop_group_new(allocator, &group_options);
+    }
     if (lane->group != NULL) {
         lane->loop = aws_event_loop_group_get_loop_at(lane->group, 0);
         struct aws_host_resolver_default_options resolver_options = {
@@ -98,6 +184,11 @@ struct lane *lane_new(uint32_t index, struct err *err) {
         lane->resolver = aws_host_resolver_new_default(allocator, &resolver_options);
     }
     if (lane->resolver != NULL) {
+        lane->subscribed =
+            aws_event_loop_subscribe_to_io_events(lane->loop, &lane->wake_up, READABLE, on_wake_up,
+                                                  lane) == AWS_OP_SUCCESS;
+    }
+    if (lane->subscribed) {
         struct aws_client_bootstrap_options bootstrap_options = {
             .event_loop_group = lane->group,
             .host_resolver = lane->resolver,
@@ -113,15 +204,32 @@ struct lane *lane_new(uint32_t index, struct err *err) {
     return &lane->base;
 }
 
+/* On the loop, in front of its own end, which lane_free causes after posting this. */
+static void end(struct aws_task *task, void *arg, enum aws_task_status status) {
+    (void)task;
+    struct lane_crt *lane = arg;
+    assert(status == AWS_TASK_STATUS_RUN_READY);
+    lane->subscribed = false;
+    (void)aws_event_loop_unsubscribe_from_io_events(lane->loop, &lane->wake_up);
+}
+
 void lane_free(struct lane *lane) {
     if (lane == NULL) {
         return;
     }
     struct lane_crt *crt = crt_of(lane);
+    struct aws_event_loop_group *group = crt->group;
+    if (group == NULL) {
+        destroy(crt);
+        return;
+    }
+    if (crt->subscribed) {
+        aws_task_init(&crt->end_task, end, crt, "lane_end");
+        aws_event_loop_schedule_task_now_serialized(crt->loop, &crt->end_task);
+    }
     aws_client_bootstrap_release(crt->bootstrap);
     aws_host_resolver_release(crt->resolver);
-    aws_event_loop_group_release(crt->group);
-    free(crt);
+    aws_event_loop_group_release(group); /* destroys it */
 }
 
 struct aws_event_loop *lane_event_loop(struct lane *lane) {

@@ -28,6 +28,7 @@ struct lane_timer {
     void *ctx;
     uint64_t due_ns;
     bool armed;
+    bool at_once; /* for the lane's implementation: it waits for no time */
 };
 
 /* Embedded in what it carries; owned by the lane from lane_post until fn is called. */

@@ -7,6 +7,7 @@
 #include <aws/io/io.h>
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 /* A lane with a place to wait for what happens on it. */
 struct rig {
@@ -137,6 +138,39 @@ static void a_timer_may_arm_itself_anew(void **state) {
     assert_memory_equal(rig->order, expected, sizeof expected);
 }
 
+enum { WAITS = 100, WAIT_NS = 900000 };
+
+static uint32_t times_asleep(void) {
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+    return (uint32_t)usage.ru_nvcsw;
+}
+
+static void next_wait(void *ctx) {
+    struct item *item = ctx;
+    if (item->left-- > 0) {
+        lane_timer_set_at_ns(&item->timer, lane_now_ns(item->rig->lane) + WAIT_NS);
+    } else {
+        happened(item->rig, times_asleep() - item->number);
+    }
+}
+
+static void start_waits(void *ctx) {
+    struct item *item = ctx;
+    item->number = times_asleep();
+    lane_timer_init(&item->timer, item->rig->lane, next_wait, item);
+    next_wait(item);
+}
+
+/* Less than a millisecond too. A busy machine may be late for some of them. */
+static void a_lane_sleeps_until_its_timer(void **state) {
+    struct rig *rig = *state;
+    struct item item = {.rig = rig, .left = WAITS};
+    lane_post(rig->lane, &item.message, start_waits, &item);
+    wait_for(rig, 1);
+    assert_in_range(rig->order[0], WAITS / 5, UINT32_MAX);
+}
+
 static void must_not_happen(void *ctx) {
     (void)ctx;
     abort();
@@ -175,6 +209,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(posts_arrive_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(timers_fire_when_due_unless_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_may_arm_itself_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lane_sleeps_until_its_timer, setup, teardown),
         cmocka_unit_test_setup_teardown(an_end_drops_what_is_pending, setup, teardown),
         cmocka_unit_test_setup_teardown(time_goes_on, setup, teardown),
     };
