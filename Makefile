@@ -1,10 +1,10 @@
 # The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
 .PHONY: all demo test unit asan tsan valgrind fuzz lint format bench clean help
 
-all: ## the program, as build/ddb2pulsar
+all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 	scripts/setup build
 	cmake --preset release > /dev/null
-	cmake --build build --target ddb2pulsar
+	cmake --build build --target ddb2pulsar ddb2pulsar-perf
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
 	scripts/setup test

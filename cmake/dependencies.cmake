@@ -53,6 +53,18 @@ add_library(snappy INTERFACE)
 target_link_libraries(snappy INTERFACE ${SNAPPY_LIBRARY})
 target_include_directories(snappy SYSTEM INTERFACE ${SNAPPY_INCLUDE})
 
+# HdrHistogram_c, for ddb2pulsar-perf. One file, compiled here.
+if("perf" IN_LIST D2P_PARTS)
+    d2p_env(hdr_histogram D2P_HDR_HISTOGRAM)
+    if(NOT EXISTS ${hdr_histogram})
+        message(FATAL_ERROR "HdrHistogram_c is not there yet: please run scripts/setup build")
+    endif()
+    add_library(d2p_hdr_histogram STATIC ${hdr_histogram}/hdr_histogram.c)
+    target_include_directories(d2p_hdr_histogram SYSTEM PUBLIC ${hdr_histogram})
+    target_compile_options(d2p_hdr_histogram PRIVATE -w)
+    target_link_libraries(d2p_hdr_histogram PUBLIC m)
+endif()
+
 # ---- The tests': a machine that only builds the program need not have them.
 pkg_check_modules(cmocka IMPORTED_TARGET cmocka)
 d2p_env(yyjson D2P_YYJSON)
