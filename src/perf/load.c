@@ -42,6 +42,8 @@ struct load {
     uint64_t start_ns; /* of the sending */
     uint64_t sent;
     uint64_t acked;
+    uint64_t undelivered;
+    struct err why_undelivered; /* the first time */
     struct lane_timer due_timer;
     struct lane_timer phase_timer;
 
@@ -94,10 +96,9 @@ static void close_client(struct load *load) {
 static void producer_closed(void *ctx) {
     struct load *load = ctx;
     struct load_result *result = &load->result;
-    if (load->acked < load->sent && !err_is_set(&result->err)) {
-        err_set(&result->err, ERR_PULSAR_NOT_READY,
-                "%" PRIu64 " messages had no receipt %d s after the last was sent",
-                load->sent - load->acked, DRAIN_TIMEOUT_MS / 1000);
+    if (load->undelivered > 0 && !err_is_set(&result->err)) {
+        result->err = load->why_undelivered;
+        err_context(&result->err, "%" PRIu64 " messages were not delivered", load->undelivered);
     }
     close_client(load);
 }
@@ -270,8 +271,12 @@ static void record(struct load *load, uint64_t since_ns, uint64_t count, uint64_
     }
 }
 
-static void all_acked(struct load *load) {
+/* The last message's report ends it. */
+static void end_with_last(struct load *load) {
     struct err err;
+    if (load->acked + load->undelivered != load->options->messages) {
+        return;
+    }
     if (load->phase == LOAD_MEASURING) {
         close_window(load);
     } else if (load->phase == LOAD_WARMING_UP) {
@@ -292,9 +297,16 @@ static void on_receipt(void *ctx, const struct pulsar_receipt *receipt) {
         }
     }
     load->acked += receipt->count;
-    if (load->acked == load->options->messages) {
-        all_acked(load);
+    end_with_last(load);
+}
+
+static void on_undelivered(void *ctx, const struct pulsar_undelivered *undelivered) {
+    struct load *load = ctx;
+    if (load->undelivered == 0) {
+        load->why_undelivered = *undelivered->err;
     }
+    load->undelivered += undelivered->count;
+    end_with_last(load);
 }
 
 static void on_failed(void *ctx, const struct err *err) {
@@ -318,6 +330,7 @@ static void on_connection(void *ctx, uint32_t partition, const struct err *err) 
 static const struct pulsar_producer_events events = {
     .ready = on_ready,
     .receipt = on_receipt,
+    .undelivered = on_undelivered,
     .writable = send_more,
     .failed = on_failed,
     .connection = on_connection,
@@ -359,6 +372,7 @@ static void start(void *ctx) {
     struct pulsar_producer_options producer_options = {
         .topic = str_of(options->topic),
         .compression = options->compression,
+        .batching = options->batching,
         .batch_max_messages = (uint32_t)options->batch_messages,
         .batch_max_bytes = (uint32_t)options->batch_bytes,
         .batch_max_delay_ms = (uint32_t)options->batch_delay_ms,

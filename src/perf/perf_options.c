@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum kind { TEXT, NUMBER, CODEC, LEVEL, FLAG };
+enum kind { TEXT, NUMBER, CODEC, BATCHING, LEVEL, FLAG };
 
 struct row {
     const char *name;  /* with "--" */
@@ -36,6 +36,7 @@ static const struct row rows[] = {
      "so many keys take turns; 0, the default: no keys"},
     {"--compression", "CODEC", CODEC, AT(compression), 0, 0,
      "none (default), lz4, zlib, zstd or snappy"},
+    {"--batching", "HOW", BATCHING, AT(batching), 0, 0, "default, key-based or none"},
     {"--batch-messages", "N", NUMBER, AT(batch_messages), 1, 100000,
      "a batch's most messages (1000)"},
     {"--batch-bytes", "BYTES", NUMBER, AT(batch_bytes), 1, 64 * MIB,
@@ -57,8 +58,9 @@ static const struct row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
-/* In the order of enum pulsar_compression. */
-static const char *const codecs[] = {"none", "lz4", "zlib", "zstd", "snappy"};
+/* In the order of enum pulsar_compression and enum pulsar_batching. */
+static const char *const codecs[] = {"none", "lz4", "zlib", "zstd", "snappy", NULL};
+static const char *const batchings[] = {"default", "key-based", "none", NULL};
 
 /* By "--name" or "--name=...". Sets *ret_value to what is behind '=', or NULL. */
 static const struct row *find(const char *word, const char **ret_value) {
@@ -72,21 +74,21 @@ static const struct row *find(const char *word, const char **ret_value) {
     return NULL;
 }
 
-static bool store_codec(const char *value, enum pulsar_compression *to, struct err *err) {
-    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
-        if (str_is(str_of(value), codecs[i])) {
-            *to = (enum pulsar_compression)i;
-            return true;
+/* Which of the names it is; -1: none. */
+static int choose(const char *const *names, const char *value) {
+    for (int i = 0; names[i] != NULL; i++) {
+        if (str_is(str_of(value), names[i])) {
+            return i;
         }
     }
-    return err_set(err, ERR_USAGE,
-                   "--compression is \"%s\"; allowed: none, lz4, zlib, zstd or snappy", value);
+    return -1;
 }
 
 static bool store(const struct row *row, const char *value, struct perf_options *options,
                   struct err *err) {
     void *to = (char *)options + row->offset;
     uint64_t number;
+    int choice;
     switch (row->kind) {
     case TEXT:
         *(const char **)to = value;
@@ -100,7 +102,17 @@ static bool store(const struct row *row, const char *value, struct perf_options 
         *(uint64_t *)to = number;
         return true;
     case CODEC:
-        return store_codec(value, to, err);
+        choice = choose(codecs, value);
+        *(enum pulsar_compression *)to = (enum pulsar_compression)choice;
+        return choice >= 0 ||
+               err_set(err, ERR_USAGE,
+                       "--compression is \"%s\"; allowed: none, lz4, zlib, zstd or snappy", value);
+    case BATCHING:
+        choice = choose(batchings, value);
+        *(enum pulsar_batching *)to = (enum pulsar_batching)choice;
+        return choice >= 0 ||
+               err_set(err, ERR_USAGE, "--batching is \"%s\"; allowed: default, key-based or none",
+                       value);
     case LEVEL:
         return log_level_parse(str_of(value), to) ||
                err_set(err, ERR_USAGE, "--log-level is \"%s\"; allowed: error, warn, info or debug",

@@ -25,6 +25,7 @@ struct perf_options {
     uint64_t partition_keys; /* 0: messages have no key */
 
     enum pulsar_compression compression;
+    enum pulsar_batching batching;
     uint64_t batch_messages;
     uint64_t batch_bytes;
     uint64_t batch_delay_ms;

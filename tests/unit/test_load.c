@@ -225,6 +225,17 @@ static void a_message_that_is_too_large_ends_it(void **state) {
     assert_int_equal(err_exit_code(ended->err.code), 4);
 }
 
+static void what_was_not_delivered_is_an_error(void **state) {
+    (void)state;
+    script("fail SEND 1 NotAllowedError no");
+    options.messages = 10;
+    options.batch_messages = 1;
+    begin();
+    const struct load_result *ended = result();
+    assert_int_equal(err_exit_code(ended->err.code), 4);
+    assert_non_null(strstr(ended->err.text, "1 messages were not delivered: "));
+}
+
 static void a_bad_url_ends_it(void **state) {
     (void)state;
     options.service_url = "http://127.0.0.1";
@@ -342,6 +353,7 @@ int main(void) {
         TEST(it_can_be_stopped_with_its_result),
         TEST(stopped_before_it_began_it_has_no_result),
         TEST(a_message_that_is_too_large_ends_it),
+        TEST(what_was_not_delivered_is_an_error),
         TEST(a_bad_url_ends_it),
         TEST(a_lost_connection_is_counted),
         cmocka_unit_test(as_json_it_is_one_object),

@@ -82,6 +82,8 @@ static void every_option_reaches_its_member(void **state) {
     assert_string_equal(options.auth_plugin, "token");
     assert_string_equal(options.auth_params, "token:x");
     assert_string_equal(options.listener_name, "external");
+    options = ACCEPTED("--batching", "key-based");
+    assert_int_equal(options.batching, PULSAR_BATCHING_KEY_BASED);
     options = ACCEPTED("--json", "--quiet", "--log-level", "debug", "--seconds", "2");
     assert_true(options.json);
     assert_true(options.quiet);
@@ -118,6 +120,7 @@ static void what_makes_no_sense_gets_a_sentence(void **state) {
     ASSERT_REFUSED("--rate is \"1k\"; allowed: whole numbers from 0 to 100000000", "--rate", "1k");
     ASSERT_REFUSED("--compression is \"gzip\"; allowed: none, lz4, zlib, zstd or snappy",
                    "--compression", "gzip");
+    ASSERT_REFUSED("--batching is \"\"; allowed: default, key-based or none", "--batching=");
     ASSERT_REFUSED("--log-level is \"loud\"; allowed: error, warn, info or debug", "--log-level",
                    "loud");
 }
