@@ -2,13 +2,16 @@
 
 # d2p_env(VARIABLE NAME): a value of scripts/env.
 function(d2p_env variable name)
-    execute_process(COMMAND ${CMAKE_SOURCE_DIR}/scripts/env ${name}
+    execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/env ${name}
         OUTPUT_VARIABLE value OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
     set(${variable} ${value} PARENT_SCOPE)
 endfunction()
 # The places depend on these files, so a change configures again.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-    ${CMAKE_SOURCE_DIR}/scripts/env ${CMAKE_SOURCE_DIR}/deps/build-crt ${CMAKE_SOURCE_DIR}/deps/awscrt.txt)
+    ${PROJECT_SOURCE_DIR}/scripts/env ${PROJECT_SOURCE_DIR}/deps/build-crt ${PROJECT_SOURCE_DIR}/deps/awscrt.txt)
+
+# Also for a project that has this one as a subdirectory.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
 
 # ---- The AWS Common Runtime, compiled with our sanitizer; but gcc's and clang's do not mix.
 string(TOUPPER ${D2P_FLAVOUR} flavour)
@@ -40,10 +43,10 @@ find_package(OpenSSL REQUIRED)
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET libprotobuf-c)
-pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
-pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
-pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(protobuf_c REQUIRED IMPORTED_TARGET GLOBAL libprotobuf-c)
+pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET GLOBAL liblz4)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET GLOBAL libzstd)
+pkg_check_modules(yaml REQUIRED IMPORTED_TARGET GLOBAL yaml-0.1)
 find_program(PROTOC_C protoc-c REQUIRED)
 pkg_get_variable(PROTOBUF_C_INCLUDE libprotobuf-c includedir)
 # Debian's snappy comes without a pkg-config file.

@@ -4,7 +4,7 @@
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
 
 add_library(d2p_flags INTERFACE)
-target_include_directories(d2p_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(d2p_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(d2p_flags INTERFACE _GNU_SOURCE)
 target_compile_options(d2p_flags INTERFACE
     -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)

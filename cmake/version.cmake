@@ -11,9 +11,9 @@ if(CMAKE_SCRIPT_MODE_FILE)
     return()
 endif()
 
-set(version_folder ${CMAKE_BINARY_DIR}/version)
+set(version_folder ${PROJECT_BINARY_DIR}/version)
 add_custom_target(d2p_version
-    COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
         -DHEADER=${version_folder}/version.h -P ${CMAKE_CURRENT_LIST_FILE}
     BYPRODUCTS ${version_folder}/version.h
     COMMENT "" VERBATIM)
