@@ -171,6 +171,13 @@ void partition_flush(struct partition *partition) {
     }
 }
 
+/* Whether a batch need not wait: at most one is in flight. If it were none, a message that comes
+ * while one is would wait for that one's receipt; if it were many, a slow broker would get many
+ * small entries. */
+static bool is_eager(const struct outbox *outbox) {
+    return outbox->pending == NULL || outbox->pending == outbox->last_pending;
+}
+
 static void batch_due(void *ctx) {
     struct partition *partition = ctx;
     const struct outbox *outbox = &partition->outbox;
@@ -179,18 +186,17 @@ static void batch_due(void *ctx) {
     }
     uint64_t due_ns =
         outbox->open.first->opened_ns + (uint64_t)partition->shared->batch_max_delay_ms * 1000000;
-    if (outbox->pending == NULL || lane_now_ns(lane_of(partition)) >= due_ns) {
+    if (is_eager(outbox) || lane_now_ns(lane_of(partition)) >= due_ns) {
         partition_flush(partition);
     } else {
         lane_timer_set_at_ns(&partition->batch_timer, due_ns);
     }
 }
 
-/* For a batch that just got its first message. With nothing in flight it goes at the end of this
- * turn of the loop, so that what the caller sends in one go is one batch; else it may wait for
- * company. A timer left armed by an earlier batch finds out by itself. */
+/* For a batch that just got its first message. An eager one goes at the end of this turn of the
+ * loop, so that what the caller sends in one go is one batch; else it may wait for company. A timer left armed by an earlier batch finds out by itself. */
 static void arm_batch(struct partition *partition) {
-    if (partition->outbox.pending == NULL) {
+    if (is_eager(&partition->outbox)) {
         lane_timer_set_ms(&partition->batch_timer, 0);
     } else if (!partition->batch_timer.armed) {
         lane_timer_set_ms(&partition->batch_timer, partition->shared->batch_max_delay_ms);
@@ -333,8 +339,8 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
         err_set(&err, ERR_PULSAR_NOT_READY,
                 "a former producer of this name has stored more than the broker said");
         retire(partition, &err);
-    } else if (outbox->pending == NULL) {
-        partition_flush(partition); /* nothing in flight: no reason to wait */
+    } else if (is_eager(outbox)) {
+        partition_flush(partition);
     }
 }
 

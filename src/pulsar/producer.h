@@ -103,8 +103,8 @@ struct pulsar_producer_options {
 
     uint32_t batch_max_messages; /* 0 means 1,000 */
     uint32_t batch_max_bytes;    /* before compression; 0 means 128 KiB */
-    uint32_t batch_max_delay_ms; /* 0 means 10; a batch goes at once while nothing is in flight on
-                                    its partition */
+    uint32_t batch_max_delay_ms; /* 0 means 10; a batch goes at once while at most one is in flight
+                                    on its partition */
 
     uint32_t max_pending_messages; /* over all partitions; 0 means 65,536 */
     uint64_t max_pending_bytes;    /* memory of open and unacknowledged batches; 0 means 64 MiB */

@@ -154,6 +154,18 @@ static void a_stall_is_seen_by_all_that_it_holds_up(void **state) {
     assert_true(hdr_value_at_percentile(ended->latency_ns, 50) >= (int64_t)150 * 1000000);
 }
 
+/* Two batches are on their way at most, unless they are full or old. */
+static void messages_gather_while_two_batches_wait_for_receipts(void **state) {
+    (void)state;
+    script("receipt-delay 200");
+    options.messages = 100;
+    options.rate = 1000;
+    options.batch_delay_ms = 60000;
+    const struct load_result *ended = run_well();
+    assert_in_range(ended->frames, 1, 10);
+    assert_true(hdr_max(ended->latency_ns) < (int64_t)50000 * 1000000);
+}
+
 static void time_ends_it_and_the_rest_is_told(void **state) {
     (void)state;
     script("receipt-delay 100");
@@ -347,6 +359,7 @@ int main(void) {
         TEST(a_rate_is_kept),
         TEST(a_rate_of_bursts_is_kept),
         TEST(a_stall_is_seen_by_all_that_it_holds_up),
+        TEST(messages_gather_while_two_batches_wait_for_receipts),
         TEST(time_ends_it_and_the_rest_is_told),
         TEST(a_warm_up_does_not_count),
         TEST(a_warm_up_may_not_take_all_messages),
