@@ -1,4 +1,4 @@
-#include "base/lane.h"
+#include "base/watch.h"
 
 #include <aws/io/channel_bootstrap.h>
 #include <aws/io/event_loop.h>
@@ -10,14 +10,6 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-
-/* The CRT exports these, for sockets and the like, but has them in no header that it installs. */
-int aws_event_loop_subscribe_to_io_events(struct aws_event_loop *loop, struct aws_io_handle *handle,
-                                          int events, aws_event_loop_on_event_fn *on_event,
-                                          void *user_data);
-int aws_event_loop_unsubscribe_from_io_events(struct aws_event_loop *loop,
-                                              struct aws_io_handle *handle);
-enum { READABLE = 1 }; /* its AWS_IO_EVENT_TYPE_READABLE */
 
 /*
  * Timers do not go to the loop's own scheduler: it waits for whole milliseconds, rounded down, and
@@ -32,10 +24,10 @@ struct lane_crt {
     struct aws_client_bootstrap *bootstrap;
 
     struct aws_task_scheduler timers;
-    struct aws_io_handle wake_up; /* the timerfd */
-    uint64_t wake_up_ns;          /* when it fires, or before; UINT64_MAX: not set */
-    bool subscribed;
-    bool firing; /* timers run; it is set when they have */
+    int timer_fd;
+    struct watch wake_up; /* of timer_fd */
+    uint64_t wake_up_ns;  /* when it fires, or before; UINT64_MAX: not set */
+    bool firing;          /* timers run; it is set when they have */
     struct aws_task end_task;
 };
 
@@ -70,24 +62,21 @@ static void timer_task(struct aws_task *task, void *arg, enum aws_task_status st
  * left as it is: it costs less than setting it anew. */
 static void set_wake_up(struct lane_crt *lane, uint64_t now) {
     uint64_t next;
-    if (lane->firing || !lane->subscribed || !aws_task_scheduler_has_tasks(&lane->timers, &next) ||
+    if (lane->firing || lane->wake_up.lane == NULL || !aws_task_scheduler_has_tasks(&lane->timers, &next) ||
         next >= lane->wake_up_ns) {
         return;
     }
     uint64_t delay_ns = next > now ? next - now : 1; /* 0 would disarm it */
     struct itimerspec value = {.it_value = {.tv_sec = (time_t)(delay_ns / 1000000000),
                                             .tv_nsec = (long)(delay_ns % 1000000000)}};
-    (void)timerfd_settime(lane->wake_up.data.fd, 0, &value, NULL); /* fails for bad values only */
+    (void)timerfd_settime(lane->timer_fd, 0, &value, NULL); /* fails for bad values only */
     lane->wake_up_ns = next;
 }
 
-/* Of the loop. It is not read: each expiration is an event of its own. */
-static void on_wake_up(struct aws_event_loop *loop, struct aws_io_handle *handle, int events,
-                       void *user_data) {
-    (void)loop;
-    (void)handle;
+/* A watch_fn. The timerfd is not read: each expiration is an event of its own. */
+static void on_wake_up(void *ctx, unsigned events) {
     (void)events;
-    struct lane_crt *lane = user_data;
+    struct lane_crt *lane = ctx;
     lane->wake_up_ns = UINT64_MAX;
     lane->firing = true;
     aws_task_scheduler_run_all(&lane->timers, crt_now_ns(&lane->base));
@@ -141,17 +130,17 @@ static const struct lane_ops crt_ops = {
 static void destroy(void *user_data) {
     struct lane_crt *lane = user_data;
     aws_task_scheduler_clean_up(&lane->timers);
-    if (lane->wake_up.data.fd >= 0) {
-        (void)close(lane->wake_up.data.fd);
+    if (lane->timer_fd >= 0) {
+        (void)close(lane->timer_fd);
     }
     free(lane);
 }
 
 static bool open_timers(struct lane_crt *lane) {
     lane->wake_up_ns = UINT64_MAX;
-    lane->wake_up.data.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    lane->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return aws_task_scheduler_init(&lane->timers, aws_default_allocator()) == AWS_OP_SUCCESS &&
-           lane->wake_up.data.fd >= 0;
+           lane->timer_fd >= 0;
 }
 
 struct lane *lane_new(uint32_t index, struct err *err) {
@@ -183,12 +172,8 @@ struct lane *lane_new(uint32_t index, struct err *err) {
         };
         lane->resolver = aws_host_resolver_new_default(allocator, &resolver_options);
     }
-    if (lane->resolver != NULL) {
-        lane->subscribed =
-            aws_event_loop_subscribe_to_io_events(lane->loop, &lane->wake_up, READABLE, on_wake_up,
-                                                  lane) == AWS_OP_SUCCESS;
-    }
-    if (lane->subscribed) {
+    if (lane->resolver != NULL &&
+        watch_start(&lane->wake_up, &lane->base, lane->timer_fd, on_wake_up, lane)) {
         struct aws_client_bootstrap_options bootstrap_options = {
             .event_loop_group = lane->group,
             .host_resolver = lane->resolver,
@@ -209,8 +194,7 @@ static void end(struct aws_task *task, void *arg, enum aws_task_status status) {
     (void)task;
     struct lane_crt *lane = arg;
     assert(status == AWS_TASK_STATUS_RUN_READY);
-    lane->subscribed = false;
-    (void)aws_event_loop_unsubscribe_from_io_events(lane->loop, &lane->wake_up);
+    watch_stop(&lane->wake_up);
 }
 
 void lane_free(struct lane *lane) {
@@ -223,7 +207,7 @@ void lane_free(struct lane *lane) {
         destroy(crt);
         return;
     }
-    if (crt->subscribed) {
+    if (crt->wake_up.lane != NULL) {
         aws_task_init(&crt->end_task, end, crt, "lane_end");
         aws_event_loop_schedule_task_now_serialized(crt->loop, &crt->end_task);
     }
