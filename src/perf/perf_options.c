@@ -75,9 +75,10 @@ static const struct row *find(const char *word, const char **ret_value) {
 }
 
 /* Which of the names it is; -1: none. */
+/* In either case of letters: Pulsar's own tools write LZ4. */
 static int choose(const char *const *names, const char *value) {
     for (int i = 0; names[i] != NULL; i++) {
-        if (str_is(str_of(value), names[i])) {
+        if (str_equal_nocase(str_of(value), str_of(names[i]))) {
             return i;
         }
     }

@@ -82,6 +82,7 @@ static void every_option_reaches_its_member(void **state) {
     assert_string_equal(options.auth_plugin, "token");
     assert_string_equal(options.auth_params, "token:x");
     assert_string_equal(options.listener_name, "external");
+    assert_int_equal(ACCEPTED("--compression", "LZ4").compression, PULSAR_COMPRESSION_LZ4);
     options = ACCEPTED("--batching", "key-based");
     assert_int_equal(options.batching, PULSAR_BATCHING_KEY_BASED);
     options = ACCEPTED("--json", "--quiet", "--log-level", "debug", "--seconds", "2");
