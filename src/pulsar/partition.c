@@ -425,13 +425,13 @@ static void on_migrated(struct connection_user *user,
         return;
     }
     if (client_broker_address(partition->shared->client, migrated->broker_service_url,
-                              migrated->broker_service_url_tls, &service, &err)) {
+                              migrated->broker_service_url_tls, &service, NULL)) {
         partition->migrated = service;
         partition->has_migrated = true;
         err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to %s",
                 address_text(&service).text);
-    } else {
-        err_context(&err, "the topic migrated, and nobody knows where");
+    } else { /* no more final than any lost broker */
+        err_set(&err, ERR_PULSAR_NOT_READY, "the topic migrated to a cluster without an address");
     }
     connection_detach(user);
     retry_later(partition, &err);
