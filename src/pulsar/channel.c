@@ -18,6 +18,10 @@ enum {
     QUEUE_FIRST = 64,
 };
 
+struct slot {
+    struct outgoing *piece; /* a reference */
+};
+
 /* It moves only down this list. */
 enum channel_state {
     CHANNEL_DIALLING,
@@ -44,8 +48,8 @@ struct channel {
     bool writable; /* the last write was taken in full */
     bool at_work;  /* what is queued will be written at its end */
 
-    struct outgoing **queue; /* a ring */
-    size_t capacity;         /* a power of two, or 0 */
+    struct slot *queue; /* a ring */
+    size_t capacity;    /* a power of two, or 0 */
     size_t first;
     size_t queued;
     size_t begun; /* bytes of the first piece that the kernel has */
@@ -56,6 +60,11 @@ struct channel {
     struct lane_timer deadline_timer;
     uint32_t connect_timeout_ms;
 };
+
+/* The i-th of those that wait. */
+static struct outgoing *queue_at(const struct channel *channel, size_t i) {
+    return channel->queue[(channel->first + i) & (channel->capacity - 1)].piece;
+}
 
 /* ---- The end. */
 
@@ -71,7 +80,7 @@ static void finish(struct channel *channel) {
         (void)close(channel->fd);
     }
     for (size_t i = 0; i < channel->queued; i++) {
-        outgoing_unref(channel->queue[(channel->first + i) & (channel->capacity - 1)]);
+        outgoing_unref(queue_at(channel, i));
     }
     free(channel->queue);
     channel->events->ended(channel->ctx, &channel->why);
@@ -160,19 +169,14 @@ static void read_all(struct channel *channel, const struct err *cause) {
 
 /* ---- Writing. */
 
-static struct outgoing *queue_at(const struct channel *channel, size_t i) {
-    return channel->queue[(channel->first + i) & (channel->capacity - 1)];
-}
-
 static bool grow(struct channel *channel) {
     size_t capacity = channel->capacity == 0 ? QUEUE_FIRST : 2 * channel->capacity;
-    struct outgoing **queue =
-        capacity > CHANNEL_MAX_QUEUED ? NULL : malloc(capacity * sizeof *queue);
+    struct slot *queue = capacity > CHANNEL_MAX_QUEUED ? NULL : malloc(capacity * sizeof *queue);
     if (queue == NULL) {
         return false;
     }
     for (size_t i = 0; i < channel->queued; i++) {
-        queue[i] = queue_at(channel, i);
+        queue[i].piece = queue_at(channel, i);
     }
     free(channel->queue);
     channel->queue = queue;
@@ -278,7 +282,7 @@ bool channel_write(struct channel *channel, struct outgoing *bytes) {
         end(channel, &why);
         return false;
     }
-    channel->queue[(channel->first + channel->queued) & (channel->capacity - 1)] =
+    channel->queue[(channel->first + channel->queued) & (channel->capacity - 1)].piece =
         outgoing_ref(bytes);
     channel->queued++;
     channel->writing += bytes->len;

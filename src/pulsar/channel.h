@@ -14,8 +14,8 @@
 
 struct channel;
 
-/* Pieces that wait to be written, at most; more ends the channel. A PING each for an hour's worth
- * of a blocked connection, and 4 MiB of the smallest frames, fit many times. */
+/* Pieces that wait to be written, at most; more ends the channel. The bytes of frames are bounded
+ * by whoever writes them: see CONNECTION_MAX_WRITING. */
 enum { CHANNEL_MAX_QUEUED = 256 * 1024 };
 
 /* None of them is called inside a call of channel_open, channel_write or channel_close. */

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -70,6 +71,17 @@ struct dial {
 };
 
 static void advance(struct dial *dial, bool next);
+
+static bool is_same(const union endpoint *a, const union endpoint *b) {
+    if (a->any.sa_family != b->any.sa_family) {
+        return false;
+    }
+    if (a->any.sa_family == AF_INET) {
+        return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    }
+    return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+           memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
+}
 
 /* ---- Words. */
 
@@ -157,11 +169,8 @@ static bool is_itself(int fd) {
     union endpoint there;
     socklen_t here_len = sizeof here;
     socklen_t there_len = sizeof there;
-    memset(&here, 0, sizeof here);
-    memset(&there, 0, sizeof there);
     return getsockname(fd, &here.any, &here_len) == 0 &&
-           getpeername(fd, &there.any, &there_len) == 0 && here_len == there_len &&
-           memcmp(&here, &there, sizeof here) == 0;
+           getpeername(fd, &there.any, &there_len) == 0 && is_same(&here, &there);
 }
 
 static void settle(struct attempt *attempt, int error) {
@@ -245,7 +254,7 @@ static void begin_next(struct dial *dial) {
 
 static bool add(struct dial *dial, const union endpoint *endpoint) {
     for (size_t i = 0; i < dial->known; i++) {
-        if (memcmp(&dial->attempts[i].to, endpoint, sizeof *endpoint) == 0) {
+        if (is_same(&dial->attempts[i].to, endpoint)) {
             return false;
         }
     }

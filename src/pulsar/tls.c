@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <aws/cal/hash.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -157,6 +158,7 @@ static bool set_identity(const struct tls *tls, struct material *material,
     if (material->identity == NULL) {
         return err_set(err, ERR_NOMEM, "no memory for a certificate");
     }
+    assert(key->bytes != NULL);
     if (strstr(key->bytes, "ENCRYPTED") != NULL) {
         return err_set(err, ERR_PULSAR_TLS, "the key in %s is encrypted; it must not be",
                        tls->key_path);
