@@ -1,10 +1,13 @@
 #include "fakes/fake_server.h"
 
+#include "fakes/fake_tls.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -32,6 +35,7 @@ struct source {
 struct listener {
     struct source source;
     uint16_t port;
+    bool tls;
     const struct fake_handler *handler;
     void *ctx;
     struct listener *next;
@@ -51,6 +55,7 @@ struct fake_conn {
     struct source source;
     struct fake_server *server;
     const struct listener *listener;
+    struct fake_tls *tls; /* NULL: none */
     void *state;
     char *input;
     size_t input_start;
@@ -85,6 +90,7 @@ struct fake_server {
     bool stopping;
     int epoll;
     struct source wake;
+    struct fake_tls_identity *identity;
     struct listener *listeners;
     struct fake_conn *conns;
     struct timer *timers; /* by due time */
@@ -138,8 +144,8 @@ struct fake_server *fake_server_new(struct err *err) {
     return server;
 }
 
-uint16_t fake_server_listen(struct fake_server *server, uint16_t port,
-                            const struct fake_handler *handler, void *ctx, struct err *err) {
+static uint16_t server_listen(struct fake_server *server, uint16_t port, bool tls,
+                              const struct fake_handler *handler, void *ctx, struct err *err) {
     struct listener *listener = calloc(1, sizeof *listener);
     struct sockaddr_in address = {
         .sin_family = AF_INET,
@@ -165,12 +171,33 @@ uint16_t fake_server_listen(struct fake_server *server, uint16_t port,
     *listener = (struct listener){
         .source = {.kind = SOURCE_LISTENER, .fd = fd},
         .port = ntohs(address.sin_port),
+        .tls = tls,
         .handler = handler,
         .ctx = ctx,
         .next = server->listeners,
     };
     server->listeners = listener;
     return listener->port;
+}
+
+uint16_t fake_server_listen(struct fake_server *server, uint16_t port,
+                            const struct fake_handler *handler, void *ctx, struct err *err) {
+    return server_listen(server, port, false, handler, ctx, err);
+}
+
+uint16_t fake_server_listen_tls(struct fake_server *server, uint16_t port,
+                                const struct fake_handler *handler, void *ctx, struct err *err) {
+    return server_listen(server, port, true, handler, ctx, err);
+}
+
+bool fake_server_identity(struct fake_server *server, const char *certificate, const char *key,
+                          const char *ca, struct err *err) {
+    struct fake_tls_identity *identity = fake_tls_identity_new(certificate, key, ca, err);
+    if (identity != NULL) {
+        fake_tls_identity_free(server->identity);
+        server->identity = identity;
+    }
+    return identity != NULL;
 }
 
 /* ---- timers ---- */
@@ -232,6 +259,10 @@ void *fake_conn_state(struct fake_conn *conn) {
 
 uint16_t fake_conn_port(const struct fake_conn *conn) {
     return conn->listener->port;
+}
+
+const struct fake_tls *fake_conn_tls(const struct fake_conn *conn) {
+    return conn->tls;
 }
 
 struct str fake_conn_input(const struct fake_conn *conn) {
@@ -338,6 +369,7 @@ static void conn_free(struct fake_conn *conn) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(conn->source.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
+    fake_tls_free(conn->tls);
     (void)close(conn->source.fd);
     free(conn->input);
     if (conn->previous != NULL) {
@@ -356,9 +388,12 @@ static void accept_all(struct fake_server *server, struct listener *listener) {
     while ((fd = accept4(listener->source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         struct fake_conn *conn = calloc(1, sizeof *conn);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+        struct fake_tls *tls = listener->tls ? fake_tls_new(server->identity, fd) : NULL;
         int on = 1;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (conn == NULL || epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        if (conn == NULL || (listener->tls && tls == NULL) ||
+            epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+            fake_tls_free(tls);
             free(conn);
             (void)close(fd);
             continue;
@@ -367,6 +402,7 @@ static void accept_all(struct fake_server *server, struct listener *listener) {
             .source = {.kind = SOURCE_CONN, .fd = fd},
             .server = server,
             .listener = listener,
+            .tls = tls,
             .events = EPOLLIN,
             .next = server->conns,
         };
@@ -404,7 +440,9 @@ static void read_some(struct fake_conn *conn) {
             fake_conn_abort(conn);
             return;
         }
-        ssize_t got = recv(conn->source.fd, conn->input + conn->input_end, READ_SIZE, 0);
+        char *to = conn->input + conn->input_end;
+        ssize_t got = conn->tls != NULL ? fake_tls_read(conn->tls, to, READ_SIZE)
+                                        : recv(conn->source.fd, to, READ_SIZE, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return;
         }
@@ -431,8 +469,9 @@ static void write_some(struct fake_conn *conn, uint64_t now) {
             left = left < conn->drip ? left : conn->drip;
             conn->drip_at_ms = now + DRIP_MS;
         }
-        ssize_t sent =
-            send(conn->source.fd, conn->first_chunk->bytes + conn->written, left, MSG_NOSIGNAL);
+        const char *from = conn->first_chunk->bytes + conn->written;
+        ssize_t sent = conn->tls != NULL ? fake_tls_write(conn->tls, from, left)
+                                         : send(conn->source.fd, from, left, MSG_NOSIGNAL);
         if (sent < 0) {
             conn->dead = errno != EAGAIN && errno != EINTR;
             return;
@@ -504,6 +543,10 @@ static void handle_event(struct fake_server *server, const struct epoll_event *e
 static void *run(void *arg) {
     struct fake_server *server = arg;
     struct epoll_event events[EVENTS];
+    sigset_t set; /* OpenSSL writes without MSG_NOSIGNAL */
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     fake_server_lock(server);
     while (!server->stopping) {
         int timeout = wait_ms(settle(server));
@@ -552,6 +595,7 @@ void fake_server_free(struct fake_server *server) {
         (void)close(listener->source.fd);
         free(listener);
     }
+    fake_tls_identity_free(server->identity);
     if (server->wake.fd >= 0) {
         (void)close(server->wake.fd);
     }

@@ -14,6 +14,7 @@
 
 struct fake_server;
 struct fake_conn;
+struct fake_tls;
 
 struct fake_handler {
     /* A connection was accepted; what it returns becomes fake_conn_state. */
@@ -31,6 +32,12 @@ struct fake_server *fake_server_new(struct err *err);
  * port, or 0 and err. */
 uint16_t fake_server_listen(struct fake_server *server, uint16_t port,
                             const struct fake_handler *handler, void *ctx, struct err *err);
+/* What it shows on TLS ports from now on; see fake_tls_identity_new. */
+bool fake_server_identity(struct fake_server *server, const char *certificate, const char *key,
+                          const char *ca, struct err *err);
+/* As fake_server_listen, with TLS; fake_server_identity comes first. */
+uint16_t fake_server_listen_tls(struct fake_server *server, uint16_t port,
+                                const struct fake_handler *handler, void *ctx, struct err *err);
 /* Starts the thread. */
 bool fake_server_start(struct fake_server *server, struct err *err);
 /* Ends the thread, closes everything (handlers' closed is called, on the caller's thread). NULL is
@@ -56,6 +63,8 @@ bool fake_server_after(struct fake_server *server, uint64_t delay_ms, fake_timer
 void *fake_conn_state(struct fake_conn *conn);
 /* The port that it came in by. */
 uint16_t fake_conn_port(const struct fake_conn *conn);
+/* NULL: none. */
+const struct fake_tls *fake_conn_tls(const struct fake_conn *conn);
 
 /* What has arrived and was not consumed. Valid until the next fake_conn_consume, or the handler's
  * return. */
