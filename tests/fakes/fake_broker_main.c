@@ -18,6 +18,9 @@ int main(int argc, char **argv) {
         return 1;
     }
     (void)printf("listening on 127.0.0.1:%u\n", fake_broker_port(broker, 0));
+    if (fake_broker_tls_port(broker, 0) != 0) {
+        (void)printf("tls on 127.0.0.1:%u\n", fake_broker_tls_port(broker, 0));
+    }
     (void)printf("control on 127.0.0.1:%u\n", fake_broker_control_port(broker));
     (void)fflush(stdout);
     fake_program_wait();

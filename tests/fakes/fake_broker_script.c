@@ -30,6 +30,31 @@ static bool run_brokers(void *ctx, struct fake_line *line, struct err *err) {
     return true;
 }
 
+static bool run_tls(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    char certificate[1024];
+    char key[1024];
+    char ca[1024];
+    struct str ca_given = fake_line_option(line, 3, "ca");
+    struct str host = fake_line_option(line, 3, "host");
+    if (!fake_line_text(line, 1, certificate, sizeof certificate, err) ||
+        !fake_line_text(line, 2, key, sizeof key, err) ||
+        !fake_line_options(line, 3, "ca host", err)) {
+        return false;
+    }
+    if (!str_copy(ca_given, ca, sizeof ca) ||
+        !str_copy(host.ptr == NULL ? STR("127.0.0.1") : host, broker->tls_host,
+                  sizeof broker->tls_host)) {
+        return err_set(err, ERR_CONFIG, "a name is too long");
+    }
+    return fake_broker_tls(broker, certificate, key, ca_given.ptr == NULL ? NULL : ca, err);
+}
+
+static bool run_proxy(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    return fake_line_bool(line, 1, &broker->proxy, err);
+}
+
 static bool run_partitions(void *ctx, struct fake_line *line, struct err *err) {
     struct fake_broker *broker = ctx;
     uint64_t count;
@@ -46,6 +71,7 @@ static bool run_partitions(void *ctx, struct fake_line *line, struct err *err) {
     }
     topic->has_partitions = true;
     topic->partitions = (uint32_t)count;
+    topic->deleted = false;
     return true;
 }
 
@@ -61,41 +87,54 @@ static bool run_owner(void *ctx, struct fake_line *line, struct err *err) {
     return topic != NULL;
 }
 
-/* Calls for every producer of the topic; the function may drop it. */
+/* Where a topic went. */
+struct urls {
+    char plain[64];
+    char tls[320];
+};
+
+static char *url_or_none(char *url) {
+    return url[0] == '\0' ? NULL : url;
+}
+
+/* Calls for every producer of the topic, or of its partitions; the function may drop it. */
 static void each_producer(struct fake_broker *broker, struct str topic,
                           void (*fn)(struct fake_broker_conn *conn,
-                                     struct fake_broker_producer *producer, char *url),
-                          char *url) {
+                                     struct fake_broker_producer *producer, struct urls *urls),
+                          struct urls *urls) {
+    int32_t partition;
     for (struct fake_broker_conn *conn = broker->conns; conn != NULL; conn = conn->next) {
         struct fake_broker_producer *next;
         for (struct fake_broker_producer *producer = conn->producers; producer != NULL;
              producer = next) {
             next = producer->next;
-            if (str_is(topic, producer->topic)) {
-                fn(conn, producer, url);
+            if (str_is(topic, producer->topic) ||
+                str_equal(topic, fake_topic_split(str_of(producer->topic), &partition))) {
+                fn(conn, producer, urls);
             }
         }
     }
 }
 
 static void close_producer(struct fake_broker_conn *conn, struct fake_broker_producer *producer,
-                           char *url) {
+                           struct urls *urls) {
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     Pulsar__CommandCloseProducer body = PULSAR__COMMAND_CLOSE_PRODUCER__INIT;
     command.type = PULSAR__BASE_COMMAND__TYPE__CLOSE_PRODUCER;
     command.close_producer = &body;
     body.producer_id = producer->id;
     body.request_id = conn->broker->next_request++;
-    body.assigned_broker_service_url = url;
+    body.assigned_broker_service_url = url_or_none(urls->plain);
+    body.assigned_broker_service_url_tls = url_or_none(urls->tls);
     fake_broker_send(conn, &command);
     fake_broker_drop_producer(conn, producer);
 }
 
 /* The topic moves, to the broker of word 2 if there is one. */
-static bool move(struct fake_broker *broker, struct fake_line *line, char url[64],
+static bool move(struct fake_broker *broker, struct fake_line *line, struct urls *ret_urls,
                  struct err *err) {
     size_t number = 0;
-    url[0] = '\0';
+    *ret_urls = (struct urls){.plain = ""};
     if (line->count > 2) {
         struct fake_broker_topic *topic = broker_number(broker, line->words[2], &number, err)
                                               ? fake_broker_topic(broker, line->words[1], err)
@@ -104,45 +143,93 @@ static bool move(struct fake_broker *broker, struct fake_line *line, char url[64
             return false;
         }
         topic->owner = number;
-        fake_broker_url(broker, number, url);
+        fake_broker_url(broker, number, ret_urls->plain);
+        fake_broker_url_tls(broker, number, ret_urls->tls);
     }
     return true;
 }
 
 static bool run_unload(void *ctx, struct fake_line *line, struct err *err) {
     struct fake_broker *broker = ctx;
-    char url[64];
-    if (!move(broker, line, url, err)) {
+    struct urls urls;
+    if (!move(broker, line, &urls, err)) {
         return false;
     }
     bool assigned = line->count > 3;
     if (assigned && !str_is(line->words[3], "assigned")) {
         return err_set(err, ERR_CONFIG, "usage: unload %s", line->usage);
     }
-    each_producer(broker, line->words[1], close_producer, assigned ? url : NULL);
+    struct urls none = {.plain = ""};
+    each_producer(broker, line->words[1], close_producer, assigned ? &urls : &none);
     return true;
 }
 
 static void migrate_producer(struct fake_broker_conn *conn, struct fake_broker_producer *producer,
-                             char *url) {
+                             struct urls *urls) {
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     Pulsar__CommandTopicMigrated body = PULSAR__COMMAND_TOPIC_MIGRATED__INIT;
     command.type = PULSAR__BASE_COMMAND__TYPE__TOPIC_MIGRATED;
     command.topic_migrated = &body;
     body.resource_id = producer->id;
     body.resource_type = PULSAR__COMMAND_TOPIC_MIGRATED__RESOURCE_TYPE__Producer;
-    body.broker_service_url = url;
+    body.broker_service_url = url_or_none(urls->plain);
+    body.broker_service_url_tls = url_or_none(urls->tls);
     fake_broker_send(conn, &command);
     fake_broker_drop_producer(conn, producer);
 }
 
 static bool run_migrate(void *ctx, struct fake_line *line, struct err *err) {
-    char url[64];
-    if (!move(ctx, line, url, err)) {
+    struct urls urls;
+    if (!move(ctx, line, &urls, err)) {
         return false;
     }
-    each_producer(ctx, line->words[1], migrate_producer, url);
+    each_producer(ctx, line->words[1], migrate_producer, &urls);
     return true;
+}
+
+static bool run_terminate(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker_topic *topic = fake_broker_topic(ctx, line->words[1], err);
+    if (topic != NULL) {
+        topic->terminated = true;
+    }
+    return topic != NULL;
+}
+
+static bool run_delete_topic(void *ctx, struct fake_line *line, struct err *err) {
+    struct urls none = {.plain = ""};
+    struct fake_broker_topic *topic = fake_broker_topic(ctx, line->words[1], err);
+    if (topic != NULL) {
+        topic->deleted = true;
+        each_producer(ctx, line->words[1], close_producer, &none);
+    }
+    return topic != NULL;
+}
+
+static bool run_quota(void *ctx, struct fake_line *line, struct err *err) {
+    struct urls none = {.plain = ""};
+    bool hold = str_is(line->words[2], "hold");
+    bool exception = str_is(line->words[2], "exception");
+    if (!hold && !exception && !str_is(line->words[2], "off")) {
+        return err_set(err, ERR_CONFIG, "usage: quota %s", line->usage);
+    }
+    struct fake_broker_topic *topic = fake_broker_topic(ctx, line->words[1], err);
+    if (topic == NULL) {
+        return false;
+    }
+    topic->quota = hold        ? PULSAR__SERVER_ERROR__ProducerBlockedQuotaExceededError
+                   : exception ? PULSAR__SERVER_ERROR__ProducerBlockedQuotaExceededException
+                               : 0;
+    if (hold || exception) {
+        each_producer(ctx, line->words[1], close_producer, &none);
+    }
+    return true;
+}
+
+static bool run_busy(void *ctx, struct fake_line *line, struct err *err) {
+    bool comes;
+    return fake_line_bool(line, 3, &comes, err) &&
+           (fake_broker_stranger(ctx, line->words[1], line->words[2], comes) ||
+            err_set(err, ERR_NOMEM, "a producer"));
 }
 
 /* ---- connections ---- */
@@ -171,6 +258,9 @@ static bool run_disconnect(void *ctx, struct fake_line *line, struct err *err) {
 }
 
 static void ping(struct fake_broker_conn *conn) {
+    if (!conn->connected) {
+        return;
+    }
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     Pulsar__CommandPing body = PULSAR__COMMAND_PING__INIT;
     command.type = PULSAR__BASE_COMMAND__TYPE__PING;
@@ -192,8 +282,33 @@ static bool run_unknown_command(void *ctx, struct fake_line *line, struct err *e
     return each_conn(ctx, line, 1, unknown_command, err);
 }
 
+static int hex_digit(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool run_raw(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    struct str hex = line->words[1];
+    char bytes[512];
+    size_t len = hex.len / 2;
+    for (size_t i = 0; i < hex.len; i++) {
+        int digit = hex_digit(hex.ptr[i]);
+        if (digit < 0 || hex.len % 2 != 0 || len > sizeof bytes) {
+            return err_set(err, ERR_CONFIG, "not up to 512 bytes in lower-case hexadecimal");
+        }
+        bytes[i / 2] = (char)(i % 2 == 0 ? digit << 4 : bytes[i / 2] | digit);
+    }
+    for (struct fake_broker_conn *conn = broker->conns; conn != NULL; conn = conn->next) {
+        if (conn->connected) {
+            fake_conn_write(conn->conn, bytes, len);
+        }
+    }
+    return true;
+}
+
 static void challenge(struct fake_broker_conn *conn) {
-    static char method[] = "token";
+    static char token[] = "token";
+    char *method = conn->broker->auth_method;
     static uint8_t refresh[] = "PulsarAuthRefresh";
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     Pulsar__CommandAuthChallenge body = PULSAR__COMMAND_AUTH_CHALLENGE__INIT;
@@ -201,7 +316,7 @@ static void challenge(struct fake_broker_conn *conn) {
     command.type = PULSAR__BASE_COMMAND__TYPE__AUTH_CHALLENGE;
     command.auth_challenge = &body;
     body.challenge = &data;
-    data.auth_method_name = method;
+    data.auth_method_name = method[0] == '\0' ? token : method;
     data.has_auth_data = 1;
     data.auth_data = (ProtobufCBinaryData){.len = sizeof refresh - 1, .data = refresh};
     fake_broker_send(conn, &command);
@@ -276,6 +391,31 @@ static bool run_receipt_delay(void *ctx, struct fake_line *line, struct err *err
     return fake_line_u64(line, 1, &broker->receipt_delay_ms, err);
 }
 
+static bool run_persist_delay(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    return fake_line_u64(line, 1, &broker->persist_delay_ms, err);
+}
+
+static bool run_schema_compat(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    bool any;
+    if (!fake_line_bool(line, 1, &any, err)) {
+        return false;
+    }
+    broker->store.schemas.frozen = !any;
+    return true;
+}
+
+static bool run_key_based(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    return fake_line_bool(line, 1, &broker->key_based, err);
+}
+
+static bool run_strict(void *ctx, struct fake_line *line, struct err *err) {
+    struct fake_broker *broker = ctx;
+    return fake_line_bool(line, 1, &broker->strict, err);
+}
+
 static bool run_dedup(void *ctx, struct fake_line *line, struct err *err) {
     struct fake_broker *broker = ctx;
     return fake_line_bool(line, 1, &broker->dedup, err);
@@ -294,9 +434,20 @@ static bool run_count_only(void *ctx, struct fake_line *line, struct err *err) {
     return fake_line_bool(line, 1, &broker->count_only, err);
 }
 
+/* Who may connect: with this method and the data in word 1; "": anybody. */
+static bool set_auth(struct fake_broker *broker, const char *method, const struct fake_line *line,
+                     struct err *err) {
+    return fake_line_text(line, 1, broker->auth_data, sizeof broker->auth_data, err) &&
+           str_copy(broker->auth_data[0] == '\0' ? STR_NONE : str_of(method), broker->auth_method,
+                    sizeof broker->auth_method);
+}
+
 static bool run_token(void *ctx, struct fake_line *line, struct err *err) {
-    struct fake_broker *broker = ctx;
-    return fake_line_text(line, 1, broker->token, sizeof broker->token, err);
+    return set_auth(ctx, "token", line, err);
+}
+
+static bool run_basic(void *ctx, struct fake_line *line, struct err *err) {
+    return set_auth(ctx, "basic", line, err);
 }
 
 static bool run_dump(void *ctx, struct fake_line *line, struct err *err) {
@@ -357,6 +508,10 @@ static const struct {
     {"silent", FAKE_BROKER_FAULT_SILENT, false},
     {"drop-before", FAKE_BROKER_FAULT_DROP_BEFORE, false},
     {"drop-after", FAKE_BROKER_FAULT_DROP_AFTER, false},
+    {"stale-receipt", FAKE_BROKER_FAULT_RECEIPT_STALE, false},
+    {"future-receipt", FAKE_BROKER_FAULT_RECEIPT_FUTURE, false},
+    {"last-id-receipt", FAKE_BROKER_FAULT_RECEIPT_LAST, false},
+    {"duplicate-receipt", FAKE_BROKER_FAULT_RECEIPT_DUPLICATE, false},
 };
 
 static bool run_fault(void *ctx, struct fake_line *line, struct err *err) {
@@ -394,22 +549,34 @@ static bool run_clear(void *ctx, struct fake_line *line, struct err *err) {
 
 static const struct fake_command commands[] = {
     {"brokers", 1, 1, "COUNT", 0, run_brokers},
+    {"tls", 2, 6, "CERTIFICATE KEY [ca FILE] [host NAME]", 0, run_tls},
+    {"proxy", 1, 1, "on|off", 0, run_proxy},
     {"partitions", 2, 2, "TOPIC|* COUNT", 0, run_partitions},
     {"owner", 2, 2, "TOPIC BROKER", 0, run_owner},
     {"unload", 1, 3, "TOPIC [BROKER [assigned]]", 0, run_unload},
     {"migrate", 2, 2, "TOPIC BROKER", 0, run_migrate},
+    {"terminate", 1, 1, "TOPIC", 0, run_terminate},
+    {"delete-topic", 1, 1, "TOPIC", 0, run_delete_topic},
+    {"quota", 2, 2, "TOPIC hold|exception|off", 0, run_quota},
+    {"busy", 3, 3, "TOPIC NAME on|off", 0, run_busy},
     {"disconnect", 0, 1, "[BROKER]", 0, run_disconnect},
     {"ping", 0, 1, "[BROKER]", 0, run_ping},
     {"unknown-command", 0, 1, "[BROKER]", 0, run_unknown_command},
+    {"raw", 1, 1, "HEX", 0, run_raw},
     {"auth-challenge", 0, 1, "[BROKER]", 0, run_auth_challenge},
     {"pause", 1, 1, "MS", 0, run_pause},
     {"drip", 1, 1, "BYTES", 0, run_drip},
     {"max-message-size", 1, 1, "BYTES", 0, run_max_message_size},
     {"receipt-delay", 1, 1, "MS", 0, run_receipt_delay},
+    {"persist-delay", 1, 1, "MS", 0, run_persist_delay},
     {"dedup", 1, 1, "on|off", 0, run_dedup},
+    {"schema-compat", 1, 1, "on|off", 0, run_schema_compat},
+    {"key-based", 1, 1, "on|off", 0, run_key_based},
+    {"strict", 1, 1, "on|off", 0, run_strict},
     {"forget-producers", 0, 0, "", 0, run_forget_producers},
     {"count-only", 1, 1, "on|off", 0, run_count_only},
     {"token", 1, 1, "TEXT", 0, run_token},
+    {"basic", 1, 1, "USER:PASSWORD", 0, run_basic},
     {"dump", 1, 1, "FILE", 0, run_dump},
     {"forget-messages", 0, 0, "", 0, run_forget_messages},
     {"fail", 3, 8, "OP COUNT|always ERROR [MESSAGE] [on TOPIC] [after CALLS]", 0, run_fail},
@@ -418,6 +585,10 @@ static const struct fake_command commands[] = {
     {"silent", 2, 6, FAULT_USAGE, 0, run_fault},
     {"drop-before", 2, 6, FAULT_USAGE, 0, run_fault},
     {"drop-after", 2, 6, FAULT_USAGE, 0, run_fault},
+    {"stale-receipt", 2, 6, FAULT_USAGE, 0, run_fault},
+    {"future-receipt", 2, 6, FAULT_USAGE, 0, run_fault},
+    {"last-id-receipt", 2, 6, FAULT_USAGE, 0, run_fault},
+    {"duplicate-receipt", 2, 6, FAULT_USAGE, 0, run_fault},
     {"redirect", 3, 7, "LOOKUP COUNT|always BROKER [on TOPIC] [after CALLS]", 0, run_redirect},
     {"clear", 0, 0, "", 0, run_clear},
 };

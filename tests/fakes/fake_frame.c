@@ -116,6 +116,14 @@ static bool decompress(const Pulsar__MessageMetadata *metadata, struct str paylo
     return got == size || wrong(err, "the entry does not decompress to uncompressed_size");
 }
 
+/* Of an optional field of bytes. */
+static struct str bytes_of(protobuf_c_boolean has, ProtobufCBinaryData bytes) {
+    static const char nothing[1];
+    return !has                 ? STR_NONE
+           : bytes.data == NULL ? str_make(nothing, 0)
+                                : str_make((const char *)bytes.data, bytes.len);
+}
+
 static bool decode_batch(struct str body, const Pulsar__MessageMetadata *metadata,
                          fake_decoded_fn *each, void *ctx, struct err *err) {
     uint64_t last = metadata->sequence_id;
@@ -136,8 +144,10 @@ static bool decode_batch(struct str body, const Pulsar__MessageMetadata *metadat
         struct fake_decoded message = {
             .sequence_id =
                 single->has_sequence_id ? single->sequence_id : metadata->sequence_id + (uint64_t)i,
+            .batch_index = i,
             .key = single->partition_key,
             .key_is_base64 = single->partition_key_b64_encoded,
+            .ordering_key = bytes_of(single->has_ordering_key, single->ordering_key),
             .event_time = single->event_time,
             .properties = single->properties,
             .property_count = single->n_properties,
@@ -147,7 +157,7 @@ static bool decode_batch(struct str body, const Pulsar__MessageMetadata *metadat
         bool ok = (i == 0 ? message.sequence_id == last : message.sequence_id > last) ||
                   wrong(err, "sequence ids within a batch do not rise from the entry's");
         last = message.sequence_id;
-        ok = ok && (each == NULL || each(ctx, metadata, &message, err));
+        ok = ok && each(ctx, metadata, &message, err);
         body = str_make(body.ptr + message.value.len, body.len - message.value.len);
         pulsar__single_message_metadata__free_unpacked(single, NULL);
         if (!ok) {
@@ -158,6 +168,20 @@ static bool decode_batch(struct str body, const Pulsar__MessageMetadata *metadat
         return wrong(err, "highest_sequence_id is not the last message's");
     }
     return body.len == 0 || wrong(err, "there are bytes behind the last message of a batch");
+}
+
+static bool check_chunk(const Pulsar__MessageMetadata *metadata, struct err *err) {
+    if (metadata->uuid == NULL || metadata->uuid[0] == '\0') {
+        return wrong(err, "a chunk has no uuid");
+    }
+    if (metadata->num_chunks_from_msg < 2 || !metadata->has_chunk_id || metadata->chunk_id < 0 ||
+        metadata->chunk_id >= metadata->num_chunks_from_msg) {
+        return wrong(err, "a chunk's number is not one of num_chunks_from_msg, or there is one");
+    }
+    if (metadata->total_chunk_msg_size < 1) {
+        return wrong(err, "a chunk has no total_chunk_msg_size");
+    }
+    return !metadata->has_num_messages_in_batch || wrong(err, "a chunk is a batch");
 }
 
 static bool check_metadata(const Pulsar__MessageMetadata *metadata, const Pulsar__CommandSend *send,
@@ -176,15 +200,20 @@ static bool check_metadata(const Pulsar__MessageMetadata *metadata, const Pulsar
     if (messages != send->num_messages || messages < 1) {
         return wrong(err, "the number of messages differs between command and metadata");
     }
-    if (metadata->uncompressed_size > max_message_size) {
+    if (!send->is_chunk && metadata->uncompressed_size > max_message_size) {
         return wrong(err, "the entry is larger than max_message_size when uncompressed");
+    }
+    if (messages > 1 && metadata->has_deliver_at_time) {
+        return wrong(err, "a delayed message is in a batch with others");
+    }
+    if (send->is_chunk ? !check_chunk(metadata, err) : metadata->uuid != NULL) {
+        return send->is_chunk ? false : wrong(err, "a uuid, but no chunk");
     }
     return metadata->publish_time > 0 || wrong(err, "there is no publish_time");
 }
 
-bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
-                       const char *producer_name, size_t max_message_size, fake_decoded_fn *each,
-                       void *ctx, struct err *err) {
+bool fake_entry_open(struct str payload, const Pulsar__CommandSend *send, const char *producer_name,
+                     size_t max_message_size, struct fake_entry *ret_entry, struct err *err) {
     if (payload.len < 10 || (read_u32(payload.ptr) >> 16) != MAGIC) {
         return wrong(err, "a SEND has no checksum");
     }
@@ -199,22 +228,38 @@ bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
     if (covered.len > max_message_size) {
         return wrong(err, "metadata and payload are larger than max_message_size");
     }
-    Pulsar__MessageMetadata *metadata =
-        pulsar__message_metadata__unpack(NULL, size, (const uint8_t *)covered.ptr + 4);
-    if (metadata == NULL) {
+    *ret_entry = (struct fake_entry){
+        .metadata = pulsar__message_metadata__unpack(NULL, size, (const uint8_t *)covered.ptr + 4),
+        .body = str_make(covered.ptr + 4 + size, covered.len - 4 - size),
+    };
+    if (ret_entry->metadata == NULL) {
         return wrong(err, "the metadata cannot be read");
     }
-    struct str body = str_make(covered.ptr + 4 + size, covered.len - 4 - size);
+    if (!check_metadata(ret_entry->metadata, send, producer_name, max_message_size, err)) {
+        fake_entry_done(ret_entry);
+        return false;
+    }
+    return true;
+}
+
+void fake_entry_done(struct fake_entry *entry) {
+    pulsar__message_metadata__free_unpacked(entry->metadata, NULL);
+    entry->metadata = NULL;
+}
+
+bool fake_entry_decode(const Pulsar__MessageMetadata *metadata, struct str body,
+                       fake_decoded_fn *each, void *ctx, struct err *err) {
     char *owned = NULL;
-    bool ok = check_metadata(metadata, send, producer_name, max_message_size, err) &&
-              decompress(metadata, body, &body, &owned, err);
+    bool ok = decompress(metadata, body, &body, &owned, err);
     if (ok && metadata->has_num_messages_in_batch) {
         ok = decode_batch(body, metadata, each, ctx, err);
-    } else if (ok && each != NULL) {
+    } else if (ok) {
         struct fake_decoded message = {
             .sequence_id = metadata->sequence_id,
+            .batch_index = -1,
             .key = metadata->partition_key,
             .key_is_base64 = metadata->partition_key_b64_encoded,
+            .ordering_key = bytes_of(metadata->has_ordering_key, metadata->ordering_key),
             .event_time = metadata->event_time,
             .properties = metadata->properties,
             .property_count = metadata->n_properties,
@@ -224,6 +269,5 @@ bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
         ok = each(ctx, metadata, &message, err);
     }
     free(owned);
-    pulsar__message_metadata__free_unpacked(metadata, NULL);
     return ok;
 }

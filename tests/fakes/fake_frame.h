@@ -32,11 +32,25 @@ void fake_frame_add(struct buf *out, const Pulsar__BaseCommand *command);
 
 uint32_t fake_crc32c(struct str bytes);
 
+/* The payload of a SEND, taken apart as far as its metadata. */
+struct fake_entry {
+    Pulsar__MessageMetadata *metadata; /* owned */
+    struct str body;                   /* behind the metadata; borrowed from the frame */
+};
+
+/* Checks the payload of a SEND against its command. False with ERR_PULSAR_PROTOCOL and what is
+ * wrong; then there is nothing to free. */
+bool fake_entry_open(struct str payload, const Pulsar__CommandSend *send, const char *producer_name,
+                     size_t max_message_size, struct fake_entry *ret_entry, struct err *err);
+void fake_entry_done(struct fake_entry *entry);
+
 /* One message of an entry. Borrows from the decoded entry. */
 struct fake_decoded {
     uint64_t sequence_id;
-    const char *key; /* NULL: none */
+    int32_t batch_index; /* -1: not in batch format */
+    const char *key;     /* NULL: none */
     bool key_is_base64;
+    struct str ordering_key; /* ptr NULL: none */
     uint64_t event_time;
     Pulsar__KeyValue **properties;
     size_t property_count;
@@ -47,10 +61,9 @@ struct fake_decoded {
 typedef bool fake_decoded_fn(void *ctx, const Pulsar__MessageMetadata *metadata,
                              const struct fake_decoded *message, struct err *err);
 
-/* Checks the payload of a SEND against its command and calls `each` for every message in order.
- * False with ERR_PULSAR_PROTOCOL and what is wrong. `each` may be NULL. */
-bool fake_entry_decode(struct str payload, const Pulsar__CommandSend *send,
-                       const char *producer_name, size_t max_message_size, fake_decoded_fn *each,
-                       void *ctx, struct err *err);
+/* Calls `each` for every message of an entry in order; body is the entry's, or what its chunks
+ * hold together. False with ERR_PULSAR_PROTOCOL and what is wrong. */
+bool fake_entry_decode(const Pulsar__MessageMetadata *metadata, struct str body,
+                       fake_decoded_fn *each, void *ctx, struct err *err);
 
 #endif
