@@ -95,6 +95,7 @@ static void buf_grows_to_its_maximum_and_no_further(void **state) {
     (void)state;
     struct buf buf;
     buf_init(&buf, 10);
+    assert_true(buf_add_text(&buf, "")); /* nothing, before there is any memory */
     assert_true(buf_add_text(&buf, "0123456789"));
     assert_string_equal(buf_text(&buf), "0123456789");
     assert_false(buf_add_char(&buf, 'x'));
