@@ -333,13 +333,16 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
     bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
     bool ask_again = outbox->unproven && duplicate;
     outbox->unproven = ask_again;
-    on_oldest(partition, batch, receipt);
-    report_settled(partition);
     if (ask_again && partition->state == PARTITION_READY) {
+        /* Before the report, which may bring the next message: on its way it would be taken for
+         * one of the former producer's in its turn. */
         err_set(&err, ERR_PULSAR_NOT_READY,
                 "a former producer of this name has stored more than the broker said");
         retire(partition, &err);
-    } else if (is_eager(outbox)) {
+    }
+    on_oldest(partition, batch, receipt);
+    report_settled(partition);
+    if (is_eager(outbox)) {
         partition_flush(partition);
     }
 }
