@@ -59,9 +59,9 @@ struct partition {
     uint32_t index;
     char *topic; /* owned */
     enum partition_state state;
-    bool was_ready;     /* at least once: from then on nearly every error passes */
-    bool told_lost;     /* for the owner */
-    bool counted_ready; /* for the owner */
+    bool was_ready;          /* at least once: from then on nearly every error passes */
+    enum err_code told_lost; /* for the owner: the last reason told */
+    bool counted_ready;      /* for the owner */
 
     struct connection_user user;
     struct connection_request request;

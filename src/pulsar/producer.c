@@ -52,8 +52,8 @@ struct pulsar_producer {
     struct backoff backoff;
     struct lane_timer ask_timer; /* for the partitions, first and again */
     struct lane_timer create_timer;
-    struct err last_error; /* why it is not ready yet */
-    bool told_lost;        /* of the question for the partitions */
+    struct err last_error;   /* why it is not ready yet */
+    enum err_code told_lost; /* of the question for the partitions: the last reason told */
 
     struct partition **partitions; /* pointers, since timers and lists point into them */
     uint32_t partition_count;      /* to which messages go */
@@ -297,8 +297,8 @@ static void create_timeout(void *ctx) {
 
 static void on_ready(struct partition *partition) {
     struct pulsar_producer *producer = of_partition(partition);
-    if (partition->told_lost) {
-        partition->told_lost = false;
+    if (partition->told_lost != ERR_OK) {
+        partition->told_lost = ERR_OK;
         if (producer->events.connection != NULL) {
             producer->events.connection(producer->ctx, partition->index, NULL);
         }
@@ -341,8 +341,8 @@ static void tell_lost(struct pulsar_producer *producer, uint32_t partition, cons
 static void on_lost(struct partition *partition, const struct err *err) {
     struct pulsar_producer *producer = of_partition(partition);
     producer->last_error = *err;
-    if (!partition->told_lost) {
-        partition->told_lost = true;
+    if (partition->told_lost != err->code) { /* a quota, say, behind a lost connection */
+        partition->told_lost = err->code;
         tell_lost(producer, partition->index, err);
     }
 }
@@ -449,8 +449,8 @@ static void open_partitions(struct pulsar_producer *producer) {
 static void ask_later(struct pulsar_producer *producer, const struct err *err) {
     lane_timer_set_ms(&producer->ask_timer,
                       backoff_next_ms(&producer->backoff, &lane_of(producer)->rng));
-    if (!producer->told_lost) {
-        producer->told_lost = true;
+    if (producer->told_lost != err->code) {
+        producer->told_lost = err->code;
         tell_lost(producer, 0, err);
     }
 }
@@ -489,7 +489,7 @@ static void asked_again(struct lookup *lookup, const struct err *failure,
         ask_later(producer, &err);
         return;
     }
-    producer->told_lost = false;
+    producer->told_lost = ERR_OK;
     backoff_reset(&producer->backoff);
     if (producer->made_count > producer->partition_count) {
         open_partitions(producer); /* and then advance_growth */

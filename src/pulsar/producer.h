@@ -158,7 +158,8 @@ struct pulsar_producer_events {
     void (*writable)(void *ctx);
     /* For good, after all that was in flight has become undelivered. */
     void (*failed)(void *ctx, const struct err *err);
-    /* A partition lost its broker (err set) or has it again (err NULL). For logs. May be NULL. */
+    /* A partition lost its broker (err set, and again when the reason becomes another one) or has
+     * it again (err NULL). For logs. May be NULL. */
     void (*connection)(void *ctx, uint32_t partition, const struct err *err);
     /* The topic has grown, and keys go to other partitions from now on; all that was sent before is
      * stored. May be NULL. */
