@@ -332,7 +332,9 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
     backoff_reset(&partition->backoff);
     bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
     bool ask_again = outbox->unproven && duplicate;
-    outbox->unproven = ask_again;
+    if (batch->count > 0) { /* a chunk before the last is stored, whatever its message is */
+        outbox->unproven = ask_again;
+    }
     if (ask_again && partition->state == PARTITION_READY) {
         /* Before the report, which may bring the next message: on its way it would be taken for
          * one of the former producer's in its turn. */
