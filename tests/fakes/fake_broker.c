@@ -7,18 +7,19 @@
 
 enum { DEFAULT_MAX_MESSAGE_SIZE = 5 * 1024 * 1024 };
 
-void fake_broker_url(const struct fake_broker *broker, size_t number, char to[64]) {
-    if (broker->proxy) {
+void fake_broker_url(const struct fake_broker *broker, size_t number, bool hidden, char to[64]) {
+    if (hidden) {
         (void)snprintf(to, 64, "pulsar://broker-%zu.invalid:6650", number);
     } else {
         (void)snprintf(to, 64, "pulsar://127.0.0.1:%u", broker->ports[number]);
     }
 }
 
-void fake_broker_url_tls(const struct fake_broker *broker, size_t number, char to[320]) {
+void fake_broker_url_tls(const struct fake_broker *broker, size_t number, bool hidden,
+                         char to[320]) {
     if (broker->tls_host[0] == '\0') {
         to[0] = '\0';
-    } else if (broker->proxy) {
+    } else if (hidden) {
         (void)snprintf(to, 320, "pulsar+ssl://broker-%zu.invalid:6651", number);
     } else {
         (void)snprintf(to, 320, "pulsar+ssl://%s:%u", broker->tls_host, broker->tls_ports[number]);

@@ -304,8 +304,8 @@ static void on_lookup(struct fake_broker_conn *conn, const Pulsar__CommandLookup
             body.response = PULSAR__COMMAND_LOOKUP_TOPIC_RESPONSE__LOOKUP_TYPE__Redirect;
             body.authoritative = 1;
         }
-        fake_broker_url(broker, to, url);
-        fake_broker_url_tls(broker, to, url_tls);
+        fake_broker_url(broker, to, broker->proxy, url);
+        fake_broker_url_tls(broker, to, broker->proxy, url_tls);
         body.broker_service_url = url;
         body.broker_service_url_tls = url_tls[0] == '\0' ? NULL : url_tls;
         body.has_proxy_through_service_url = broker->proxy;

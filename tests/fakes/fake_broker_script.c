@@ -131,8 +131,8 @@ static void close_producer(struct fake_broker_conn *conn, struct fake_broker_pro
 }
 
 /* The topic moves, to the broker of word 2 if there is one. */
-static bool move(struct fake_broker *broker, struct fake_line *line, struct urls *ret_urls,
-                 struct err *err) {
+static bool move(struct fake_broker *broker, struct fake_line *line, bool hidden,
+                 struct urls *ret_urls, struct err *err) {
     size_t number = 0;
     *ret_urls = (struct urls){.plain = ""};
     if (line->count > 2) {
@@ -143,8 +143,8 @@ static bool move(struct fake_broker *broker, struct fake_line *line, struct urls
             return false;
         }
         topic->owner = number;
-        fake_broker_url(broker, number, ret_urls->plain);
-        fake_broker_url_tls(broker, number, ret_urls->tls);
+        fake_broker_url(broker, number, hidden, ret_urls->plain);
+        fake_broker_url_tls(broker, number, hidden, ret_urls->tls);
     }
     return true;
 }
@@ -152,7 +152,7 @@ static bool move(struct fake_broker *broker, struct fake_line *line, struct urls
 static bool run_unload(void *ctx, struct fake_line *line, struct err *err) {
     struct fake_broker *broker = ctx;
     struct urls urls;
-    if (!move(broker, line, &urls, err)) {
+    if (!move(broker, line, broker->proxy, &urls, err)) {
         return false;
     }
     bool assigned = line->count > 3;
@@ -180,7 +180,7 @@ static void migrate_producer(struct fake_broker_conn *conn, struct fake_broker_p
 
 static bool run_migrate(void *ctx, struct fake_line *line, struct err *err) {
     struct urls urls;
-    if (!move(ctx, line, &urls, err)) {
+    if (!move(ctx, line, false, &urls, err)) { /* another cluster's service */
         return false;
     }
     each_producer(ctx, line->words[1], migrate_producer, &urls);

@@ -149,10 +149,11 @@ bool fake_broker_add_port(struct fake_broker *broker, uint16_t port, struct err 
 /* All brokers have a port with TLS, and show this certificate from now on. */
 bool fake_broker_tls(struct fake_broker *broker, const char *certificate, const char *key,
                      const char *ca, struct err *err);
-/* "pulsar://127.0.0.1:PORT", or what a proxy's client is told. */
-void fake_broker_url(const struct fake_broker *broker, size_t number, char to[64]);
+/* "pulsar://127.0.0.1:PORT"; hidden: what a client behind a proxy is told. */
+void fake_broker_url(const struct fake_broker *broker, size_t number, bool hidden, char to[64]);
 /* "pulsar+ssl://HOST:PORT"; "" without TLS. */
-void fake_broker_url_tls(const struct fake_broker *broker, size_t number, char to[320]);
+void fake_broker_url_tls(const struct fake_broker *broker, size_t number, bool hidden,
+                         char to[320]);
 /* What the scenario says about the topic, or NULL. */
 struct fake_broker_topic *fake_broker_find_topic(struct fake_broker *broker, struct str name);
 /* The same of one with "-partition-N", or else of the topic as a whole. */
