@@ -45,7 +45,7 @@ char *buf_reserve(struct buf *buf, size_t len) {
 bool buf_add(struct buf *buf, const void *bytes, size_t len) {
     char *room = buf_reserve(buf, len);
     if (room == NULL) {
-        return len == 0 && !buf->failed; /* nothing in an empty buffer has no place */
+        return false;
     }
     if (len > 0) {
         memcpy(room, bytes, len);
