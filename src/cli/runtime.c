@@ -346,6 +346,18 @@ static uint64_t now_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static enum position_kind initial_position(const struct config *config) {
+    switch (config->initial_position) {
+    case CONFIG_POSITION_TRIM_HORIZON:
+        return POSITION_TRIM_HORIZON;
+    case CONFIG_POSITION_AT_TIMESTAMP:
+        return POSITION_AT_TIMESTAMP;
+    case CONFIG_POSITION_LATEST:
+        break;
+    }
+    return POSITION_LATEST;
+}
+
 static struct source_options source_options(const struct config *config,
                                             const struct runtime_run *run,
                                             const struct worker_id *worker_id) {
@@ -355,8 +367,8 @@ static struct source_options source_options(const struct config *config,
         .lease_table = run->keep_leases ? str_of(config->lease_table) : STR_NONE,
         .worker_id = str_of(worker_id->text),
         .billing = config->lease_table_billing,
-        .initial = config->initial_position == CONFIG_POSITION_TRIM_HORIZON ? POSITION_TRIM_HORIZON
-                                                                            : POSITION_LATEST,
+        .initial = initial_position(config),
+        .start_at_ms = config->start_at_ms,
         .message_key = config->message_key,
         .skip_bad_records = config->on_record_error == CONFIG_POLICY_GO_ON,
         .continue_after_loss = config->on_data_loss == CONFIG_POLICY_GO_ON,

@@ -13,7 +13,11 @@
 #include "pulsar/producer.h"
 #include "source/mapping.h"
 
-enum config_position { CONFIG_POSITION_LATEST, CONFIG_POSITION_TRIM_HORIZON };
+enum config_position {
+    CONFIG_POSITION_LATEST,
+    CONFIG_POSITION_TRIM_HORIZON,
+    CONFIG_POSITION_AT_TIMESTAMP, /* start_at_ms */
+};
 enum config_sink { CONFIG_SINK_PULSAR, CONFIG_SINK_STDOUT, CONFIG_SINK_NONE };
 enum config_policy { CONFIG_POLICY_FAIL, CONFIG_POLICY_GO_ON };
 

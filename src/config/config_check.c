@@ -2,6 +2,7 @@
 
 #include "config/config_file.h"
 #include "config/config_report.h"
+#include "config/config_time.h"
 #include "config/config_value.h"
 #include "config/property.h"
 #include "pulsar/auth_params.h"
@@ -264,6 +265,32 @@ static bool check_poll_interval(const struct config *config, struct err *err) {
                        property_of(other)->name, config->texts[other], place);
 }
 
+/* Jackson takes a bare number for milliseconds; who counts in seconds would read everything and not know why. */
+static bool note_seconds(struct config *config, struct err *err) {
+    static const int64_t before_streams_ms = INT64_C(100000000000); /* in 1973 */
+    if (config->start_at_ms >= before_streams_ms) {
+        return true;
+    }
+    char text[CONFIG_TIME_MAX];
+    config_time_format(config->start_at_ms, text);
+    return config_note(config, err,
+                       "startAtTime %s is %s, so everything is read; numbers are milliseconds",
+                       config->texts[CONFIG_KEY_start_at_ms], text);
+}
+
+static bool check_start(struct config *config, struct err *err) {
+    enum config_key key = CONFIG_KEY_start_at_ms;
+    bool given = is_set(config->texts[key]);
+    if (config->initial_position == CONFIG_POSITION_AT_TIMESTAMP) {
+        return given ? note_seconds(config, err)
+                     : config_fail_missing(key, err,
+                                           "initialPositionInStream AT_TIMESTAMP starts there");
+    }
+    return !given || config_note(config, err,
+                                 "startAtTime is ignored: it only counts with "
+                                 "initialPositionInStream AT_TIMESTAMP");
+}
+
 /* NULL when it is absent or empty. */
 static const char *variable(const char *const *environment, const char *name) {
     size_t len = strlen(name);
@@ -314,6 +341,7 @@ static bool note_message_key(struct config *config, struct err *err) {
 bool config_check(struct config *config, const char *const *environment, struct err *err) {
     return check_stream(config, err) && check_region(config, err) &&
            check_lease_table(config, err) && check_credentials(config, err) &&
-           check_pulsar(config, err) && check_poll_interval(config, err) &&
-           default_state_directory(config, environment, err) && note_message_key(config, err);
+           check_pulsar(config, err) && check_start(config, err) &&
+           check_poll_interval(config, err) && default_state_directory(config, environment, err) &&
+           note_message_key(config, err);
 }

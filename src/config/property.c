@@ -1,5 +1,6 @@
 #include "config/property.h"
 
+#include "config/config_time.h"
 #include "config/config_value.h"
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 static const struct property_choice choices_position[] = {
     {"LATEST", CONFIG_POSITION_LATEST, NULL},
     {"TRIM_HORIZON", CONFIG_POSITION_TRIM_HORIZON, NULL},
-    {"AT_TIMESTAMP", 0, "AT_TIMESTAMP is not supported in this version"},
+    {"AT_TIMESTAMP", CONFIG_POSITION_AT_TIMESTAMP, NULL},
     {NULL, 0, NULL},
 };
 static const struct property_choice choices_loss[] = {
@@ -162,6 +163,9 @@ void property_add_allowed(struct buf *to, enum config_key key) {
         buf_add_text(to, " to ");
         config_value_add_bytes(to, max);
         break;
+    case PROPERTY_TIME:
+        buf_add_text(to, "milliseconds since 1970, or 2019-03-05T19:28:58.000Z");
+        break;
     case PROPERTY_FLAG:
         buf_add_text(to, "true or false");
         break;
@@ -183,6 +187,8 @@ const char *property_kind_name(enum property_kind kind) {
         return "time";
     case PROPERTY_BYTES:
         return "size";
+    case PROPERTY_TIME:
+        return "date";
     case PROPERTY_FLAG:
         return "flag";
     case PROPERTY_CHOICE:
@@ -284,12 +290,23 @@ static bool store_number(enum config_key key, struct str text, uint64_t *ret_val
     return result == CONFIG_VALUE_OK || fail(key, result, what, err);
 }
 
+/* 0: none. */
+static bool store_time(enum config_key key, struct str text, int64_t *field, struct err *err) {
+    *field = 0;
+    if (text.len == 0) {
+        return true;
+    }
+    enum config_value_result result = config_time_parse(text, field);
+    return result == CONFIG_VALUE_OK || fail(key, result, "a point in time", err);
+}
+
 /* Each kind has one C type; a row that says otherwise does not compile. */
 #define SIZE_OF_PROPERTY_TEXT sizeof(char *)
 #define SIZE_OF_PROPERTY_URL sizeof(char *)
 #define SIZE_OF_PROPERTY_COUNT sizeof(uint32_t)
 #define SIZE_OF_PROPERTY_MS sizeof(uint32_t)
 #define SIZE_OF_PROPERTY_BYTES sizeof(uint64_t)
+#define SIZE_OF_PROPERTY_TIME sizeof(int64_t)
 #define SIZE_OF_PROPERTY_FLAG sizeof(bool)
 #define SIZE_OF_PROPERTY_CHOICE sizeof(unsigned)
 #define PROPERTY(field, type, kind, name, def, min, max, choices, secret, since, text)             \
@@ -314,6 +331,8 @@ bool property_store(enum config_key key, struct str text, struct config *config,
         return true;
     case PROPERTY_BYTES:
         return store_number(key, text, field, err);
+    case PROPERTY_TIME:
+        return store_time(key, text, field, err);
     case PROPERTY_FLAG:
         if (config_value_flag(text, field) != CONFIG_VALUE_OK) {
             return fail(key, CONFIG_VALUE_MALFORMED, "a truth value", err);

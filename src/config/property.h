@@ -12,6 +12,7 @@ enum property_kind {
     PROPERTY_COUNT,
     PROPERTY_MS,
     PROPERTY_BYTES,
+    PROPERTY_TIME,
     PROPERTY_FLAG,
     PROPERTY_CHOICE,
 };
@@ -56,7 +57,7 @@ void property_add_allowed(struct buf *to, enum config_key key);
 const char *property_kind_name(enum property_kind kind);
 
 /* The field's value from its text. False with the reason in err (ERR_CONFIG), as the end of a sentence and without
- * the value; ERR_NOMEM. The text is trimmed and not empty, but for kinds TEXT and URL. */
+ * the value; ERR_NOMEM. The text is trimmed and not empty, but for kinds TEXT, URL and TIME. */
 bool property_store(enum config_key key, struct str text, struct config *config, struct err *err);
 
 #endif

@@ -27,7 +27,6 @@ static const struct source_key rows[] = {
      "messages are not encrypted by this program; remove it only if they may be sent as they are"},
 
     IGNORED("cloudwatchEndpoint", "no metrics go to CloudWatch in this version"),
-    IGNORED("startAtTime", "it only counts with AT_TIMESTAMP, which is not supported in this version"),
     IGNORED("tenant", "no Pulsar function is created"),
     IGNORED("namespace", "no Pulsar function is created"),
     IGNORED("name", "no Pulsar function is created"),

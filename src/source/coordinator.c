@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "source/discovery.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -102,10 +103,14 @@ static void set_state(struct shard *shard, enum shard_state state) {
     shard->node->pinned = state == SHARD_CLAIMING || state == SHARD_OPEN || state == SHARD_ENDED;
 }
 
-static bool has_lease(void *ctx, const struct shard_node *node) {
+static enum shard_lease lease_of(void *ctx, const struct shard_node *node) {
     (void)ctx;
     const struct shard *shard = node->user;
-    return shard != NULL && shard->has_lease;
+    if (shard == NULL || !shard->has_lease) {
+        return SHARD_LEASE_NONE;
+    }
+    bool unread = shard->lease.checkpoint.kind == POSITION_TRIM_HORIZON;
+    return unread ? SHARD_LEASE_UNREAD : SHARD_LEASE_READ;
 }
 
 /* A parent that has a lease must be at its end. */
@@ -322,6 +327,37 @@ static bool forget_unseen(struct coordinator *coordinator) {
     return others;
 }
 
+/* Sets where the stream is read from, when nobody has decided that before. */
+static bool decide_start(struct coordinator *coordinator) {
+    const struct source_options *options = options_of(coordinator);
+    int64_t now_ms = coordinator->discovery.server_time_ms;
+    if (!coordinator->first_start) {
+        return true;
+    }
+    if (options->initial == POSITION_AT_TIMESTAMP) {
+        coordinator->start_ms = options->start_at_ms;
+        if (coordinator->start_ms > now_ms) {
+            struct err err;
+            err_set(&err, ERR_CONFIG,
+                    "startAtTime is %" PRId64 " s in the future by the clock of the service",
+                    (coordinator->start_ms - now_ms + 999) / 1000);
+            fail(coordinator, &err);
+            return false;
+        }
+    } else if (options->initial == POSITION_LATEST && coordinator->leases != NULL) {
+        coordinator->start_ms = now_ms - LATEST_SLACK_MS;
+    }
+    return true;
+}
+
+/* The first listing is there, and the first scan, if leases are kept. */
+static void begin(struct coordinator *coordinator) {
+    coordinator->first_scan_done = true;
+    if (decide_start(coordinator)) {
+        create_missing(coordinator);
+    }
+}
+
 static void scanned(void *ctx, const struct err *err) {
     struct coordinator *coordinator = ctx;
     coordinator->scanning = false;
@@ -341,11 +377,7 @@ static void scanned(void *ctx, const struct err *err) {
     bool others = forget_unseen(coordinator);
     lane_timer_set_ms(&coordinator->scan_timer, others ? again_ms : 2 * again_ms);
     if (!coordinator->first_scan_done) {
-        coordinator->first_scan_done = true;
-        if (coordinator->first_start && options_of(coordinator)->initial == POSITION_LATEST) {
-            coordinator->start_ms = coordinator->discovery.server_time_ms - LATEST_SLACK_MS;
-        }
-        create_missing(coordinator);
+        begin(coordinator);
     }
     claim_all(coordinator);
 }
@@ -374,8 +406,9 @@ static void table_ready(void *ctx, const struct err *err) {
 
 /* ---- creating leases ---- */
 
-static bool new_lease(struct coordinator *coordinator, struct shard *shard, enum position_kind at) {
-    shard->lease = (struct lease){.checkpoint = {.kind = at}};
+static bool new_lease(struct coordinator *coordinator, struct shard *shard, enum position_kind at,
+                      int64_t start_ms) {
+    shard->lease = (struct lease){.checkpoint = {.kind = at}, .start_ms = start_ms};
     const struct shard_node *parent = shard->node->parent;
     bool fits = str_copy(str_of(shard->node->id), shard->lease.key, sizeof shard->lease.key) &&
                 str_copy(options_of(coordinator)->stream_arn, shard->lease.stream,
@@ -436,11 +469,9 @@ static void create_next(void *ctx) {
     while (coordinator->missing_next < coordinator->missing_count) {
         const struct shard_missing *entry = &coordinator->missing[coordinator->missing_next];
         struct shard *shard = shard_of(coordinator, entry->node);
-        if (shard == NULL || !new_lease(coordinator, shard, entry->at)) {
+        if (shard == NULL || !new_lease(coordinator, shard, entry->at, entry->start_ms)) {
             return;
         }
-        bool root = entry->node->parent == NULL || entry->at == POSITION_LATEST;
-        shard->lease.start_ms = root ? coordinator->start_ms : 0;
         if (coordinator->leases != NULL) {
             set_state(shard, SHARD_CLAIMING);
             lease_table_create(coordinator->leases, &shard->lease, created, coordinator);
@@ -456,11 +487,14 @@ static void create_missing(struct coordinator *coordinator) {
     if (coordinator->missing != NULL) {
         return; /* the ones under way first; the next listing finds the rest */
     }
-    enum position_kind initial =
-        coordinator->first_start ? options_of(coordinator)->initial : POSITION_TRIM_HORIZON;
+    bool latest = coordinator->first_start && options_of(coordinator)->initial == POSITION_LATEST;
+    struct shard_start start = {
+        .initial = latest ? POSITION_LATEST : POSITION_TRIM_HORIZON,
+        .ms = coordinator->start_ms,
+    };
     struct err err = ERR_NONE;
     coordinator->missing_next = 0;
-    if (!shard_graph_missing(coordinator->graph, initial, has_lease, coordinator,
+    if (!shard_graph_missing(coordinator->graph, start, lease_of, coordinator,
                              &coordinator->missing, &coordinator->missing_count, &err)) {
         fail(coordinator, &err);
         return;
@@ -508,7 +542,7 @@ static void create_children(struct shard *shard) {
         if (child->has_lease) {
             continue;
         }
-        if (!new_lease(coordinator, child, POSITION_TRIM_HORIZON)) {
+        if (!new_lease(coordinator, child, POSITION_TRIM_HORIZON, 0)) {
             return;
         }
         if (coordinator->leases == NULL) {
@@ -534,8 +568,7 @@ static void on_listed(void *ctx) {
     if (coordinator->first_scan_done) {
         create_missing(coordinator);
     } else if (coordinator->leases == NULL) {
-        coordinator->first_scan_done = true;
-        create_missing(coordinator);
+        begin(coordinator);
     } else {
         lease_table_ensure(coordinator->leases, table_ready, coordinator);
     }

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* How sure the times in ids must be that a shard ended before another time. */
+static const int64_t ENDED_MARGIN_MS = INT64_C(10) * 60 * 1000;
+
 /* A node with what only the graph needs to know. */
 struct node {
     struct shard_node node; /* first: the two are converted into each other */
@@ -15,11 +18,12 @@ struct node {
     bool found_alone;
     /* Marks of one computation, valid only inside it. */
     bool visited;
-    bool leased;       /* has a lease */
-    bool leased_above; /* an ancestor has one */
-    bool leased_below; /* a descendant has one */
-    bool wanted;       /* KCL's walk from an open shard without lease goes through here */
-    struct node *walk; /* whose walk towards the root came here last */
+    enum shard_lease lease; /* its own */
+    enum shard_lease above; /* the nearest ancestor's that has one */
+    bool leased_below;      /* a descendant has one */
+    bool wanted;            /* KCL's walk from an open shard without lease goes through here */
+    bool before_start;      /* it ended before the start, and so did its ancestors */
+    struct node *walk;      /* whose walk towards the root came here last */
 };
 
 struct shard_graph {
@@ -370,15 +374,50 @@ struct shard_node *const *shard_graph_sorted(struct shard_graph *graph, size_t *
 
 /* ---- missing leases ---- */
 
-/* Parents first: who has a lease, and who has one above. */
-static void mark_down(struct shard_node *const *order, size_t count,
-                      bool (*has_lease)(void *ctx, const struct shard_node *node), void *ctx) {
+bool shard_id_created_ms(struct str id, int64_t *ret_ms) {
+    enum { DIGITS = 20 };
+    static const char prefix[] = "shardId-";
+    uint64_t ms;
+    size_t skip = sizeof prefix - 1;
+    if (!str_starts(id, prefix) || id.len <= skip + DIGITS || id.ptr[skip + DIGITS] != '-' ||
+        !str_to_u64(str_make(id.ptr + skip, DIGITS), &ms) || ms > INT64_MAX) {
+        return false;
+    }
+    *ret_ms = (int64_t)ms;
+    return true;
+}
+
+/* A shard has ended by the time at which its children were made. */
+static bool ended_before(const struct node *node, int64_t start_ms) {
+    const struct shard_node *child = node->node.first_child;
+    if (start_ms == 0 || child == NULL) {
+        return false;
+    }
+    for (; child != NULL; child = child->next_sibling) {
+        int64_t created_ms;
+        if (!shard_id_created_ms(str_of(child->id), &created_ms) ||
+            created_ms > start_ms - ENDED_MARGIN_MS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Parents first: who has a lease, who has one above, who is older than the start. */
+static void mark_down(struct shard_node *const *order, size_t count, int64_t start_ms,
+                      enum shard_lease (*lease)(void *ctx, const struct shard_node *node),
+                      void *ctx) {
     for (size_t i = 0; i < count; i++) {
         struct node *node = node_of(order[i]);
         struct node *parent = parent_of(node);
-        node->leased = has_lease(ctx, &node->node);
-        node->leased_above = parent != NULL && (parent->leased || parent->leased_above);
-        node->wanted = !node->leased && node->node.open;
+        node->lease = lease(ctx, &node->node);
+        node->above = SHARD_LEASE_NONE;
+        if (parent != NULL) {
+            node->above = parent->lease != SHARD_LEASE_NONE ? parent->lease : parent->above;
+        }
+        node->before_start =
+            (parent == NULL || parent->before_start) && ended_before(node, start_ms);
+        node->wanted = node->lease == SHARD_LEASE_NONE && node->node.open;
         node->leased_below = false;
     }
 }
@@ -389,28 +428,31 @@ static void mark_up(struct shard_node *const *order, size_t count) {
         struct node *node = node_of(order[i]);
         struct node *parent = parent_of(node);
         if (parent != NULL) {
-            parent->wanted = parent->wanted || (node->wanted && !parent->leased);
-            parent->leased_below = parent->leased_below || node->leased || node->leased_below;
+            bool leased = node->lease != SHARD_LEASE_NONE;
+            parent->wanted = parent->wanted || (node->wanted && parent->lease == SHARD_LEASE_NONE);
+            parent->leased_below = parent->leased_below || leased || node->leased_below;
         }
     }
 }
 
-static bool is_missing(const struct node *node, enum position_kind initial,
-                       enum position_kind *ret_at) {
-    bool from_start = initial != POSITION_LATEST || node->leased_above;
-    *ret_at = from_start ? POSITION_TRIM_HORIZON : POSITION_LATEST;
-    if (node->leased) {
+static bool is_missing(struct node *node, struct shard_start start, struct shard_missing *ret) {
+    bool below = node->above != SHARD_LEASE_NONE;
+    bool whole = start.initial != POSITION_LATEST || below;
+    *ret = (struct shard_missing){
+        .node = &node->node,
+        .at = whole ? POSITION_TRIM_HORIZON : POSITION_LATEST,
+        .start_ms = node->above == SHARD_LEASE_READ ? 0 : start.ms,
+    };
+    if (node->lease != SHARD_LEASE_NONE || (node->before_start && !below)) {
         return false;
     }
-    if (node->node.open) {
-        return true;
-    }
-    return from_start && (node->wanted || !node->leased_below);
+    return node->node.open || (whole && (node->wanted || !node->leased_below));
 }
 
-bool shard_graph_missing(struct shard_graph *graph, enum position_kind initial,
-                         bool (*has_lease)(void *ctx, const struct shard_node *node), void *ctx,
-                         struct shard_missing **ret, size_t *ret_count, struct err *err) {
+bool shard_graph_missing(struct shard_graph *graph, struct shard_start start,
+                         enum shard_lease (*lease)(void *ctx, const struct shard_node *node),
+                         void *ctx, struct shard_missing **ret, size_t *ret_count,
+                         struct err *err) {
     size_t count = 0;
     *ret = NULL;
     *ret_count = 0;
@@ -418,7 +460,7 @@ bool shard_graph_missing(struct shard_graph *graph, enum position_kind initial,
     if (order == NULL) {
         return false;
     }
-    mark_down(order, count, has_lease, ctx);
+    mark_down(order, count, start.ms, lease, ctx);
     mark_up(order, count);
     struct shard_missing *missing = malloc((count + 1) * sizeof *missing);
     if (missing == NULL) {
@@ -426,9 +468,8 @@ bool shard_graph_missing(struct shard_graph *graph, enum position_kind initial,
     }
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        struct shard_missing one = {.node = order[i]};
-        if (is_missing(node_of(order[i]), initial, &one.at)) {
-            missing[found++] = one;
+        if (is_missing(node_of(order[i]), start, &missing[found])) {
+            found++;
         }
     }
     *ret = missing;

@@ -45,20 +45,43 @@ size_t shard_graph_count(const struct shard_graph *graph);
 struct shard_node *const *shard_graph_sorted(struct shard_graph *graph, size_t *ret_count,
                                              struct err *err);
 
+/* Creation time of a shard as its id tells on AWS ("shardId-<epoch ms, 20 digits>-<hex>"). False for ids of another form,
+ * which other services have. */
+bool shard_id_created_ms(struct str id, int64_t *ret_ms);
+
+enum shard_lease {
+    SHARD_LEASE_NONE,
+    SHARD_LEASE_UNREAD, /* checkpoint TRIM_HORIZON */
+    SHARD_LEASE_READ,   /* any other checkpoint */
+};
+
+/* Where a stream's reading starts. */
+struct shard_start {
+    enum position_kind initial; /* TRIM_HORIZON or LATEST */
+    int64_t ms;                 /* what was created before is passed over; 0: nothing is */
+};
+
 /* Where a lease must be made (node), and at which checkpoint. */
 struct shard_missing {
     struct shard_node *node;
     enum position_kind at; /* TRIM_HORIZON or LATEST */
+    int64_t start_ms;      /* its d2pStart; 0: none, it is read from its beginning */
 };
 
 /* KCL's rule (facts, 1.8), per open shard without lease, walking up its lineage: under a leased ancestor the whole path
  * below it gets TRIM_HORIZON; without one, initial TRIM_HORIZON gives the entire lineage TRIM_HORIZON and LATEST
  * gives only the open shard LATEST. In addition (KCL would lose their records, e.g. of a disabled stream), closed shards
  * without open descendant get TRIM_HORIZON when initial is TRIM_HORIZON or an ancestor has a lease; but none of
- * which a descendant has a lease: that one was read before. has_lease tells whether a node has one; it is asked once
- * for each. Any other initial is taken as TRIM_HORIZON. Parents first. *ret is malloc'ed; the caller frees it. */
-bool shard_graph_missing(struct shard_graph *graph, enum position_kind initial,
-                         bool (*has_lease)(void *ctx, const struct shard_node *node), void *ctx,
-                         struct shard_missing **ret, size_t *ret_count, struct err *err);
+ * which a descendant has a lease: that one was read before.
+ *
+ * The start's time goes to leases without a leased ancestor, and to those below one that is unread: they were left out by a
+ * crash in the middle of the first start. Below a lease that was read, a shard is read from its beginning. With a start's
+ * time, a closed shard without leased ancestor gets none when its children are older than that by a good margin (all
+ * it holds is older too) and its parent gets none either.
+ *
+ * lease tells what lease a node has; it is asked once for each. Parents first. *ret is malloc'ed; the caller frees it. */
+bool shard_graph_missing(struct shard_graph *graph, struct shard_start start,
+                         enum shard_lease (*lease)(void *ctx, const struct shard_node *node),
+                         void *ctx, struct shard_missing **ret, size_t *ret_count, struct err *err);
 
 #endif

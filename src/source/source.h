@@ -20,7 +20,8 @@ struct source_options {
     struct str lease_table; /* ptr NULL: no leases are kept (tail) */
     struct str worker_id;
     enum table_billing billing;
-    enum position_kind initial; /* TRIM_HORIZON or LATEST */
+    enum position_kind initial; /* TRIM_HORIZON, LATEST or AT_TIMESTAMP */
+    int64_t start_at_ms;        /* with AT_TIMESTAMP: the wall clock's */
     enum message_key message_key;
     bool skip_bad_records;    /* onRecordError: skip */
     bool continue_after_loss; /* onDataLoss: continue */

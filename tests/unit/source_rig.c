@@ -541,3 +541,37 @@ void rig_wait_checkpoint(struct source_rig *rig, const char *shard, const char *
     struct checkpoint wanted = {.shard = shard, .text = checkpoint};
     wait_until(rig, "a checkpoint", has_checkpoint, &wanted);
 }
+
+/* ---- assertions ---- */
+
+void rig_read_and_stop(struct source_rig *rig, size_t count) {
+    rig_start(rig);
+    rig_wait_messages(rig, count);
+    rig_assert_well(rig_stop(rig));
+}
+
+void rig_assert_well(struct err err) {
+    if (err_is_set(&err)) {
+        fail_msg("the source ended with %s: %s", err_code_name(err.code), err.text);
+    }
+}
+
+void rig_assert_error(struct err err, enum err_code code, const char *part) {
+    assert_string_equal(err_code_name(err.code), err_code_name(code));
+    if (strstr(err.text, part) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", part, err.text);
+    }
+}
+
+void rig_assert_number(struct source_rig *rig, size_t i, unsigned long long number) {
+    char text[32];
+    (void)snprintf(text, sizeof text, "%llu", number);
+    assert_string_equal(rig_message(rig, i).sequence_number, text);
+}
+
+void rig_assert_once_in_order(struct source_rig *rig, unsigned long long first, size_t count) {
+    assert_int_equal(rig_message_count(rig), count);
+    for (size_t i = 0; i < count; i++) {
+        rig_assert_number(rig, i, first + i);
+    }
+}

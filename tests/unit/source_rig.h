@@ -73,6 +73,16 @@ uint64_t rig_calls(struct source_rig *rig, enum fake_aws_op op);
 /* Waits until an op was called so many times more than now. */
 void rig_wait_calls(struct source_rig *rig, enum fake_aws_op op, uint64_t more);
 
+/* Reads until so many messages are there, then stops. */
+void rig_read_and_stop(struct source_rig *rig, size_t count);
+
+void rig_assert_well(struct err err);
+void rig_assert_error(struct err err, enum err_code code, const char *part);
+/* Message i has this sequence number. */
+void rig_assert_number(struct source_rig *rig, size_t i, unsigned long long number);
+/* These are all: of one shard, filled after `sequence first`. */
+void rig_assert_once_in_order(struct source_rig *rig, unsigned long long first, size_t count);
+
 /* A lease as it is in the table. Fails the test when it is not there. */
 struct lease;
 struct lease rig_lease(struct source_rig *rig, const char *shard);

@@ -199,7 +199,8 @@ static void examples_of_pulsars_documentation(void **state) {
         assert_string_equal(config->streams_region, "us-east-1");
         assert_string_equal(config->table_region, "us-east-1");
         assert_int_equal(config->note_count, 4);
-        assert_true(has_note(config, "without meaning here and ignored: startAtTime"));
+        assert_true(has_note(config, "startAtTime is ignored: it only counts with "
+                                     "initialPositionInStream AT_TIMESTAMP"));
         assert_true(has_note(config, "the lease table of applicationName My test application is "
                                      "My-test-application"));
         assert_true(has_note(config, "messages have the item's primary key as their key, where the "
@@ -571,11 +572,46 @@ static void wrong_shapes(void **state) {
                       "c.yaml:2:1: neither JSON nor YAML: did not find expected node content");
 }
 
-static void what_this_version_does_not_do(void **state) {
+static void a_start_by_time(void **state) {
+    (void)state;
+    static const char *const times[] = {"1551814138000", "\"1551814138000\"",
+                                        "2019-03-05T19:28:58.000Z", "\"2019-03-05T20:28:58+01\""};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        char file[512];
+        (void)snprintf(file, sizeof file,
+                       "awsDynamodbStreamArn: " ARN "\ntopicName: t\n"
+                       "initialPositionInStream: AT_TIMESTAMP\nstartAtTime: %s\n",
+                       times[i]);
+        struct config *config = load_good(file, none, none);
+        assert_int_equal(config->initial_position, CONFIG_POSITION_AT_TIMESTAMP);
+        assert_int_equal(config->start_at_ms, 1551814138000);
+        assert_int_equal(config->note_count, 0);
+        config_free(config);
+    }
+    const char *const seconds[] = {ARN_SET, "topicName=t", "initialPositionInStream=AT_TIMESTAMP",
+                                   "startAtTime=1551814138", NULL};
+    struct config *config = load_good(NULL, seconds, none);
+    assert_true(has_note(config, "startAtTime 1551814138 is 1970-01-18T23:03:34.138Z, so "
+                                 "everything is read; numbers are milliseconds"));
+    config_free(config);
+}
+
+static void a_start_by_time_needs_one(void **state) {
     (void)state;
     assert_set_refused("initialPositionInStream=AT_TIMESTAMP",
-                       "--set: initialPositionInStream is \"AT_TIMESTAMP\": AT_TIMESTAMP is not "
-                       "supported in this version; allowed: LATEST or TRIM_HORIZON");
+                       "startAtTime is missing: initialPositionInStream AT_TIMESTAMP starts there; "
+                       "give it in the configuration file, as environment variable "
+                       "DDB2PULSAR_START_AT_TIME, or with --set startAtTime=...");
+    assert_set_refused("startAtTime=yesterday",
+                       "--set: startAtTime is \"yesterday\": not a point in time; allowed: "
+                       "milliseconds since 1970, or 2019-03-05T19:28:58.000Z");
+    assert_set_refused("startAtTime=2019-02-29",
+                       "--set: startAtTime is \"2019-02-29\": out of bounds; allowed: "
+                       "milliseconds since 1970, or 2019-03-05T19:28:58.000Z");
+}
+
+static void what_this_version_does_not_do(void **state) {
+    (void)state;
     assert_refused_in("configs: {}\nprocessingGuarantees: EFFECTIVELY_ONCE\n", none, none,
                       "c.yaml:2:23: processingGuarantees is \"EFFECTIVELY_ONCE\": EFFECTIVELY_ONCE "
                       "is not supported in this version; allowed: ATLEAST_ONCE, ATMOST_ONCE or "
@@ -783,6 +819,8 @@ int main(void) {
         cmocka_unit_test(unknown_keys),
         cmocka_unit_test(bad_values),
         cmocka_unit_test(wrong_shapes),
+        cmocka_unit_test(a_start_by_time),
+        cmocka_unit_test(a_start_by_time_needs_one),
         cmocka_unit_test(what_this_version_does_not_do),
         cmocka_unit_test(a_role_is_assumed_as_in_java),
         cmocka_unit_test(contradictions),

@@ -56,9 +56,8 @@ static void bounds_defaults_and_secrets_are_told(void **state) {
     assert_non_null(
         strstr(buf_text(&text), "\n  lanes (count: 1 to 256, or auto; default auto)\n"));
     assert_non_null(strstr(buf_text(&text), "\n  authParams (text; secret)\n"));
-    assert_non_null(
-        strstr(buf_text(&text),
-               "\n  initialPositionInStream (choice: LATEST or TRIM_HORIZON; default LATEST)\n"));
+    assert_non_null(strstr(buf_text(&text), "\n  initialPositionInStream (choice: LATEST, "
+                                            "TRIM_HORIZON or AT_TIMESTAMP; default LATEST)\n"));
     buf_done(&text);
 }
 

@@ -57,30 +57,43 @@ static void assert_order(struct shard_graph *graph, const char *expected) {
     assert_buf(&text, expected);
 }
 
-/* Leases by name: " a b " has those of a and b. */
-static bool has_lease(void *ctx, const struct shard_node *node) {
+/* Leases by name: " a b -c " has those of a and b, and one of c that is unread. */
+static enum shard_lease lease_of(void *ctx, const struct shard_node *node) {
     char key[64];
+    (void)snprintf(key, sizeof key, " -%s ", node->id);
+    if (strstr(ctx, key) != NULL) {
+        return SHARD_LEASE_UNREAD;
+    }
     (void)snprintf(key, sizeof key, " %s ", node->id);
-    return strstr(ctx, key) != NULL;
+    return strstr(ctx, key) != NULL ? SHARD_LEASE_READ : SHARD_LEASE_NONE;
 }
 
-/* "a:T b:L " for TRIM_HORIZON and LATEST. */
-static void assert_missing(struct shard_graph *graph, enum position_kind initial,
-                           const char *leases, const char *expected) {
+/* "a:T b:L c:T@5000 " for TRIM_HORIZON, LATEST, and TRIM_HORIZON with a start's time. */
+static void assert_missing_from(struct shard_graph *graph, struct shard_start start,
+                                const char *leases, const char *expected) {
     struct shard_missing *missing = NULL;
     size_t count = 0;
     struct err err = ERR_NONE;
     char held[256];
     (void)snprintf(held, sizeof held, "%s", leases);
-    assert_true(shard_graph_missing(graph, initial, has_lease, held, &missing, &count, &err));
+    assert_true(shard_graph_missing(graph, start, lease_of, held, &missing, &count, &err));
     struct buf text;
     buf_init(&text, BUF_MAX_REQUEST);
     for (size_t i = 0; i < count; i++) {
-        buf_add_format(&text, "%s:%s ", missing[i].node->id,
+        buf_add_format(&text, "%s:%s", missing[i].node->id,
                        missing[i].at == POSITION_LATEST ? "L" : "T");
+        if (missing[i].start_ms != 0) {
+            buf_add_format(&text, "@%lld", (long long)missing[i].start_ms);
+        }
+        buf_add_char(&text, ' ');
     }
     free(missing);
     assert_buf(&text, expected);
+}
+
+static void assert_missing(struct shard_graph *graph, enum position_kind initial,
+                           const char *leases, const char *expected) {
+    assert_missing_from(graph, (struct shard_start){.initial = initial}, leases, expected);
 }
 
 /* a(closed) -> b(closed) -> { d(open), e(open) };  c(open, alone) */
@@ -289,7 +302,6 @@ static void test_missing_leases(void **state) {
     /* nobody has a lease */
     assert_missing(graph, POSITION_LATEST, "", "c:L d:L e:L ");
     assert_missing(graph, POSITION_TRIM_HORIZON, "", "a:T b:T c:T d:T e:T ");
-    assert_missing(graph, POSITION_AT_TIMESTAMP, "", "a:T b:T c:T d:T e:T ");
     /* under a leased ancestor the whole path, from its start */
     assert_missing(graph, POSITION_LATEST, " a ", "b:T c:L d:T e:T ");
     assert_missing(graph, POSITION_LATEST, " b ", "c:L d:T e:T ");
@@ -327,12 +339,98 @@ static void test_missing_leases_of_closed_shards(void **state) {
     shard_graph_free(graph);
 }
 
+/* ---- a start by time ---- */
+
+/* Four generations, an hour each: OLD (0 h) -> MID (1 h) -> { NEW (2 h), TWIN (2 h) } -> LAST (3 h, of NEW) */
+#define HOUR INT64_C(3600000)
+#define OLD "shardId-00000000000000000001-0000000a"
+#define MID "shardId-00000000000003600000-0000000b"
+#define NEW "shardId-00000000000007200000-0000000c"
+#define TWIN "shardId-00000000000007200000-0000000d"
+#define LAST "shardId-00000000000010800000-0000000e"
+
+static struct shard_graph *generations(void) {
+    struct shard_graph *graph = graph_new();
+    shard_graph_begin(graph);
+    add(graph, OLD, NULL, true);
+    add(graph, MID, OLD, true);
+    add(graph, NEW, MID, true);
+    add(graph, TWIN, MID, false);
+    add(graph, LAST, NEW, false);
+    shard_graph_end(graph, NULL, NULL);
+    return graph;
+}
+
+static struct shard_start start_at(int64_t ms) {
+    return (struct shard_start){.initial = POSITION_TRIM_HORIZON, .ms = ms};
+}
+
+static void test_a_start_by_time_leaves_out_what_had_ended(void **state) {
+    (void)state;
+    struct shard_graph *graph = generations();
+    assert_missing_from(graph, start_at(HOUR / 2), "",
+                        OLD ":T@1800000 " MID ":T@1800000 " NEW ":T@1800000 " TWIN
+                            ":T@1800000 " LAST ":T@1800000 ");
+    /* an end must lie well before the start to be believed */
+    assert_missing_from(graph, start_at(2 * HOUR + HOUR / 10), "",
+                        MID ":T@7560000 " NEW ":T@7560000 " TWIN ":T@7560000 " LAST ":T@7560000 ");
+    assert_missing_from(graph, start_at(2 * HOUR + HOUR / 2), "",
+                        NEW ":T@9000000 " TWIN ":T@9000000 " LAST ":T@9000000 ");
+    assert_missing_from(graph, start_at(9 * HOUR), "", TWIN ":T@32400000 " LAST ":T@32400000 ");
+    /* with all leases made, the next listing finds nothing missing */
+    assert_missing_from(graph, start_at(9 * HOUR), " -" TWIN " -" LAST " ", "");
+    shard_graph_free(graph);
+}
+
+static void test_a_start_that_broke_off_is_completed(void **state) {
+    (void)state;
+    struct shard_graph *graph = generations();
+    /* below a lease that nobody has read from, the start still counts */
+    assert_missing_from(graph, start_at(HOUR / 2), " -" OLD " -" MID " ",
+                        NEW ":T@1800000 " TWIN ":T@1800000 " LAST ":T@1800000 ");
+    /* below one that was read, a shard begins at its beginning, whatever its age */
+    assert_missing_from(graph, start_at(9 * HOUR), " " MID " ", NEW ":T " TWIN ":T " LAST ":T ");
+    assert_missing_from(graph, start_at(9 * HOUR), " " OLD " " MID " -" NEW " ",
+                        TWIN ":T " LAST ":T@32400000 ");
+    shard_graph_free(graph);
+}
+
+static void test_ids_that_tell_no_time_leave_nothing_out(void **state) {
+    (void)state;
+    struct shard_graph *graph = sample();
+    assert_missing_from(graph, start_at(9 * HOUR), "",
+                        "a:T@32400000 b:T@32400000 c:T@32400000 d:T@32400000 e:T@32400000 ");
+    shard_graph_free(graph);
+}
+
+static void test_times_of_ids(void **state) {
+    (void)state;
+    static const char *const without[] = {
+        "",
+        "shardId-",
+        "shardId-0000000141457657362-f55eea83",
+        "shardId-00000001414576573621",
+        "shardId-000000014145765736210-f55eea83",
+        "shardId-0000000141457657362x-f55eea83",
+        "shardId-99999999999999999999-f55eea83",
+        "H 1234:0a0b",
+        "shardid-00000001414576573621-f55eea83",
+    };
+    int64_t ms = -1;
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        assert_false(shard_id_created_ms(str_of(without[i]), &ms));
+    }
+    assert_int_equal(ms, -1);
+    assert_true(shard_id_created_ms(STR("shardId-00000001414576573621-f55eea83"), &ms));
+    assert_int_equal(ms, 1414576573621);
+}
+
 /* ---- large and random graphs ---- */
 
-static bool no_lease(void *ctx, const struct shard_node *node) {
+static enum shard_lease no_lease(void *ctx, const struct shard_node *node) {
     (void)node;
     ++*(size_t *)ctx;
-    return false;
+    return SHARD_LEASE_NONE;
 }
 
 static void count_dropped(void *ctx, struct shard_node *node) {
@@ -378,13 +476,13 @@ static void test_long_lineages(void **state) {
         }
         struct shard_missing *missing = NULL;
         size_t asked = 0;
-        assert_true(shard_graph_missing(graph, POSITION_TRIM_HORIZON, no_lease, &asked, &missing,
-                                        &count, &err));
+        struct shard_start start = {.initial = POSITION_TRIM_HORIZON};
+        assert_true(shard_graph_missing(graph, start, no_lease, &asked, &missing, &count, &err));
         assert_int_equal(asked, MANY);
         assert_int_equal(count, MANY);
         free(missing);
-        assert_true(
-            shard_graph_missing(graph, POSITION_LATEST, no_lease, &asked, &missing, &count, &err));
+        start.initial = POSITION_LATEST;
+        assert_true(shard_graph_missing(graph, start, no_lease, &asked, &missing, &count, &err));
         assert_int_equal(count, 1);
         assert_int_equal(missing[0].at, POSITION_LATEST);
         free(missing);
@@ -506,6 +604,10 @@ int main(void) {
         cmocka_unit_test(test_found_during_a_listing_survives_it),
         cmocka_unit_test(test_missing_leases),
         cmocka_unit_test(test_missing_leases_of_closed_shards),
+        cmocka_unit_test(test_a_start_by_time_leaves_out_what_had_ended),
+        cmocka_unit_test(test_a_start_that_broke_off_is_completed),
+        cmocka_unit_test(test_ids_that_tell_no_time_leave_nothing_out),
+        cmocka_unit_test(test_times_of_ids),
         cmocka_unit_test(test_long_lineages),
         cmocka_unit_test(test_wide_and_round_graphs),
         cmocka_unit_test(test_random_graphs_keep_their_rules),

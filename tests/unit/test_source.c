@@ -22,47 +22,13 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void assert_well(struct err err) {
-    if (err_is_set(&err)) {
-        fail_msg("the source ended with %s: %s", err_code_name(err.code), err.text);
-    }
-}
-
-static void assert_error(struct err err, enum err_code code, const char *part) {
-    assert_string_equal(err_code_name(err.code), err_code_name(code));
-    if (strstr(err.text, part) == NULL) {
-        fail_msg("\"%s\" is not in \"%s\"", part, err.text);
-    }
-}
-
-/* Message i of a shard filled after `sequence first` has the number first + i. */
-static void assert_number(struct source_rig *rig, size_t i, unsigned long long number) {
-    char text[32];
-    (void)snprintf(text, sizeof text, "%llu", number);
-    assert_string_equal(rig_message(rig, i).sequence_number, text);
-}
-
-static void assert_once_in_order(struct source_rig *rig, unsigned long long first, size_t count) {
-    assert_int_equal(rig_message_count(rig), count);
-    for (size_t i = 0; i < count; i++) {
-        assert_number(rig, i, first + i);
-    }
-}
-
-/* Reads until so many messages are there, then stops. */
-static void read_and_stop(struct source_rig *rig, size_t count) {
-    rig_start(rig);
-    rig_wait_messages(rig, count);
-    assert_well(rig_stop(rig));
-}
-
 /* ---- the plain way ---- */
 
 static void everything_arrives_once_and_is_checkpointed(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 2500 500 keys 7\n");
-    read_and_stop(rig, 2500);
-    assert_once_in_order(rig, 1000, 2500);
+    rig_read_and_stop(rig, 2500);
+    rig_assert_once_in_order(rig, 1000, 2500);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "3499");
     assert_string_equal(rig_lease(rig, SHARD_A).owner, ""); /* released */
     assert_string_equal(rig_lease(rig, SHARD_A).stream, RIG_ARN);
@@ -71,17 +37,17 @@ static void everything_arrives_once_and_is_checkpointed(void **state) {
 static void a_restart_goes_on_behind_the_checkpoint(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 10 500\n");
-    read_and_stop(rig, 10);
+    rig_read_and_stop(rig, 10);
     rig_forget(rig);
     rig_script(rig, "fill " SHARD_A " 5 500\n");
-    read_and_stop(rig, 5);
-    assert_once_in_order(rig, 1010, 5);
+    rig_read_and_stop(rig, 5);
+    rig_assert_once_in_order(rig, 1010, 5);
 }
 
 static void an_empty_shard_is_caught_up_too(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 0);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "TRIM_HORIZON");
 }
@@ -96,7 +62,7 @@ static void many_shards_share_the_lanes(void **state) {
                        1700000000000ull + (unsigned)i, (unsigned)i, i);
         rig_script(rig, line);
     }
-    read_and_stop(rig, 450);
+    rig_read_and_stop(rig, 450);
     bool lanes[RIG_LANES] = {false};
     char last[9][48] = {""};
     for (size_t i = 0; i < 450; i++) {
@@ -113,7 +79,7 @@ static void many_shards_share_the_lanes(void **state) {
 static void listing_takes_all_its_pages(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "page-shards 4\nshards 11 shardId-\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     for (unsigned i = 0; i < 11; i++) {
         char id[64];
         (void)snprintf(id, sizeof id, "shardId-%020llu-%08x", 1700000000000ull + i, i);
@@ -137,7 +103,7 @@ static void children_wait_for_the_parents_receipts(void **state) {
     rig_wait_calls(rig, FAKE_AWS_UPDATE_ITEM, 3); /* renewals: time passes, nothing moves */
     assert_int_equal(rig_message_count(rig), 10);
     rig_ack_all(rig);
-    assert_well(rig_wait_end(rig));
+    rig_assert_well(rig_wait_end(rig));
     assert_int_equal(rig_message_count(rig), 20);
     for (size_t i = 0; i < 20; i++) {
         struct rig_message message = rig_message(rig, i);
@@ -156,7 +122,7 @@ static void a_roll_over_while_running_is_followed(void **state) {
     rig_script(rig, "fill " SHARD_A " 2 500 name x\nsplit " SHARD_A " " SHARD_B
                     " hidden 3\nfill " SHARD_B " 4 500 name x\n");
     rig_wait_messages(rig, 9);
-    assert_well(rig_stop(rig));
+    rig_assert_well(rig_stop(rig));
     assert_string_equal(rig_message(rig, 8).shard, SHARD_B);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "SHARD_END");
 }
@@ -166,7 +132,7 @@ static void a_server_that_ignores_the_filter_is_understood(void **state) {
     rig_script(rig,
                "child-shards off\nshard " SHARD_A "\nfill " SHARD_A " 3 500 name x\nsplit " SHARD_A
                " " SHARD_B "\nfill " SHARD_B " 3 500 name x\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 6);
     assert_false(rig_has_lease(rig, SHARD_C));
 }
@@ -175,8 +141,8 @@ static void the_last_page_may_carry_records(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "end-with-records on\nshard " SHARD_A "\nsequence 500\nfill " SHARD_A
                     " 30 500\nclose " SHARD_A "\nstream-status DISABLED\n");
-    assert_well(rig_run(rig));
-    assert_once_in_order(rig, 500, 30);
+    rig_assert_well(rig_run(rig));
+    rig_assert_once_in_order(rig, 500, 30);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "SHARD_END");
 }
 
@@ -184,7 +150,7 @@ static void a_disabled_stream_is_drained(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nfill " SHARD_A " 4 500\nclose " SHARD_A
                     "\nstream-status DISABLED\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 4);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "SHARD_END");
 }
@@ -192,7 +158,7 @@ static void a_disabled_stream_is_drained(void **state) {
 static void a_trimmed_parent_is_not_waited_for(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_B " parent " SHARD_A "\nfill " SHARD_B " 4 500\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 4);
 }
 
@@ -214,7 +180,7 @@ static void no_checkpoint_passes_a_record_without_receipt(void **state) {
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1001");
     rig_ack(rig, 2);
     rig_wait_checkpoint(rig, SHARD_A, "1009");
-    assert_well(rig_stop(rig));
+    rig_assert_well(rig_stop(rig));
 }
 
 static void receipts_in_any_order_end_at_the_same_place(void **state) {
@@ -222,8 +188,8 @@ static void receipts_in_any_order_end_at_the_same_place(void **state) {
     rig->backwards = true;
     rig->room = 64;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 1500 500\n");
-    read_and_stop(rig, 1500);
-    assert_once_in_order(rig, 1000, 1500);
+    rig_read_and_stop(rig, 1500);
+    rig_assert_once_in_order(rig, 1000, 1500);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "2499");
 }
 
@@ -234,7 +200,7 @@ static void a_clean_stop_waits_for_the_receipts(void **state) {
     rig_start(rig);
     rig_wait_messages(rig, 10);
     rig_ack_all(rig);
-    assert_well(rig_stop(rig));
+    rig_assert_well(rig_stop(rig));
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1009");
     assert_string_equal(rig_lease(rig, SHARD_A).owner, "");
 }
@@ -248,13 +214,13 @@ static void a_stop_without_receipts_keeps_what_is_proven(void **state) {
     rig_wait_messages(rig, 10);
     rig_ack(rig, 0);
     rig_wait_checkpoint(rig, SHARD_A, "1000");
-    assert_error(rig_stop(rig), ERR_STOP_TIMEOUT, "9 records");
+    rig_assert_error(rig_stop(rig), ERR_STOP_TIMEOUT, "9 records");
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1000");
     assert_string_equal(rig_lease(rig, SHARD_A).owner, "");
     rig_forget(rig);
     rig_ack_all(rig);
-    read_and_stop(rig, 9);
-    assert_once_in_order(rig, 1001, 9);
+    rig_read_and_stop(rig, 9);
+    rig_assert_once_in_order(rig, 1001, 9);
 }
 
 /* ---- LATEST ---- */
@@ -263,11 +229,11 @@ static void latest_begins_at_the_first_start_and_not_again(void **state) {
     struct source_rig *rig = *state;
     rig->options.initial = POSITION_LATEST;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 10 500 at 1600000000000\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 0);
     rig_script(rig, "fill " SHARD_A " 3 500\n"); /* while it is down */
-    read_and_stop(rig, 3);
-    assert_once_in_order(rig, 1010, 3);
+    rig_read_and_stop(rig, 3);
+    rig_assert_once_in_order(rig, 1010, 3);
 }
 
 static void latest_passes_over_what_is_older(void **state) {
@@ -282,19 +248,19 @@ static void latest_passes_over_what_is_older(void **state) {
     struct source_stats stats;
     rig_stats(rig, &stats);
     assert_int_equal(stats.records_skipped, 1500);
-    assert_well(rig_stop(rig));
-    assert_once_in_order(rig, 2500, 3);
+    rig_assert_well(rig_stop(rig));
+    rig_assert_once_in_order(rig, 2500, 3);
 }
 
 static void a_child_of_a_latest_shard_is_read_from_its_beginning(void **state) {
     struct source_rig *rig = *state;
     rig->options.initial = POSITION_LATEST;
     rig_script(rig, "shard " SHARD_A "\nfill " SHARD_A " 10 500 at 1600000000000 name x\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     rig_script(rig, "split " SHARD_A " " SHARD_B "\nsequence 2000\nfill " SHARD_B
                     " 3 500 at 1600000000000 name x\n");
-    read_and_stop(rig, 3);
-    assert_once_in_order(rig, 2000, 3);
+    rig_read_and_stop(rig, 3);
+    rig_assert_once_in_order(rig, 2000, 3);
 }
 
 /* ---- trouble with AWS ---- */
@@ -309,8 +275,8 @@ static void an_expired_iterator_loses_and_repeats_nothing(void **state) {
         rig_script(rig, "expire-iterators\nfill " SHARD_A " 10 500\n");
         rig_wait_messages(rig, 10 * (round + 1));
     }
-    assert_well(rig_stop(rig));
-    assert_once_in_order(rig, 1000, 40);
+    rig_assert_well(rig_stop(rig));
+    rig_assert_once_in_order(rig, 1000, 40);
 }
 
 static void an_iterator_that_expires_unused_is_taken_again(void **state) {
@@ -320,8 +286,8 @@ static void an_iterator_that_expires_unused_is_taken_again(void **state) {
     rig_wait_calls(rig, FAKE_AWS_GET_RECORDS, 2);
     rig_script(rig, "expire-iterators\nsequence 1000\nfill " SHARD_A " 3 500\n");
     rig_wait_messages(rig, 3);
-    assert_well(rig_stop(rig));
-    assert_once_in_order(rig, 1000, 3);
+    rig_assert_well(rig_stop(rig));
+    rig_assert_once_in_order(rig, 1000, 3);
 }
 
 static void every_passing_fault_is_survived(void **state) {
@@ -356,7 +322,7 @@ static void every_passing_fault_is_survived(void **state) {
         if (err_is_set(&err)) {
             fail_msg("%s: %s", faults[i], err.text);
         }
-        assert_once_in_order(rig, 1000, 1200);
+        rig_assert_once_in_order(rig, 1000, 1200);
         assert_string_equal(rig_checkpoint(rig, SHARD_A), "2199");
         if (i > 0) {
             rig_free(rig);
@@ -368,8 +334,8 @@ static void a_clock_that_is_wrong_is_corrected(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "clock-skew 3600000\nsignature-window 300000\nshard " SHARD_A
                     "\nsequence 1000\nfill " SHARD_A " 5 500\n");
-    read_and_stop(rig, 5);
-    assert_once_in_order(rig, 1000, 5);
+    rig_read_and_stop(rig, 5);
+    rig_assert_once_in_order(rig, 1000, 5);
 }
 
 static void wrong_keys_end_it_with_a_reason(void **state) {
@@ -384,7 +350,7 @@ static void a_missing_stream_ends_it_with_a_reason(void **state) {
     struct source_rig *rig = *state;
     rig->options.stream_arn =
         STR("arn:aws:dynamodb:us-east-1:123456789012:table/none/stream/2026-01-01T00:00:00.000");
-    assert_error(rig_run(rig), ERR_STREAM, "does not exist");
+    rig_assert_error(rig_run(rig), ERR_STREAM, "does not exist");
 }
 
 /* ---- leases ---- */
@@ -402,8 +368,8 @@ static void a_lost_reply_is_not_a_lost_lease(void **state) {
     rig_script(rig, "drop-after UpdateItem 2\nfill " SHARD_A " 3 500\n");
     rig_wait_checkpoint(rig, SHARD_A, "1005");
     assert_string_equal(rig_lease(rig, SHARD_A).owner, "worker-a");
-    assert_well(rig_stop(rig));
-    assert_once_in_order(rig, 1000, 6);
+    rig_assert_well(rig_stop(rig));
+    rig_assert_once_in_order(rig, 1000, 6);
 }
 
 static void a_lease_taken_by_another_is_left_alone(void **state) {
@@ -414,7 +380,7 @@ static void a_lease_taken_by_another_is_left_alone(void **state) {
     rig_wait_messages(rig, 3);
     rig_script(rig, taken_by_other);
     rig_wait_calls(rig, FAKE_AWS_UPDATE_ITEM, 1); /* its next renewal fails */
-    assert_well(rig_stop(rig));
+    rig_assert_well(rig_stop(rig));
     struct lease lease = rig_lease(rig, SHARD_A);
     assert_string_equal(lease.owner, "other");
     assert_int_equal(lease.counter, 900);
@@ -424,11 +390,11 @@ static void a_lease_taken_by_another_is_left_alone(void **state) {
 static void a_dead_workers_lease_is_taken_when_it_has_expired(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 3 500\n");
-    read_and_stop(rig, 3);
+    rig_read_and_stop(rig, 3);
     rig_forget(rig);
     rig_script(rig, taken_by_other);
-    read_and_stop(rig, 3);
-    assert_once_in_order(rig, 1000, 3); /* from the other's checkpoint */
+    rig_read_and_stop(rig, 3);
+    rig_assert_once_in_order(rig, 1000, 3); /* from the other's checkpoint */
     assert_int_equal(rig_lease(rig, SHARD_A).owner_switches, 0);
     assert_true(rig_lease(rig, SHARD_A).counter > 900);
 }
@@ -437,7 +403,7 @@ static void our_own_lease_is_adopted_at_once(void **state) {
     struct source_rig *rig = *state;
     rig->options.failover_ms = 3600000; /* adopted, not expired */
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 3 500\n");
-    read_and_stop(rig, 3);
+    rig_read_and_stop(rig, 3);
     rig_forget(rig);
     char item[1024];
     (void)snprintf(item, sizeof item, "%s", taken_by_other);
@@ -446,8 +412,8 @@ static void our_own_lease_is_adopted_at_once(void **state) {
             strlen(owner + strlen("\"other\"")) + 1);
     memcpy(owner, "\"worker-a\"", strlen("\"worker-a\""));
     rig_script(rig, item);
-    read_and_stop(rig, 3);
-    assert_once_in_order(rig, 1000, 3);
+    rig_read_and_stop(rig, 3);
+    rig_assert_once_in_order(rig, 1000, 3);
 }
 
 static void a_deleted_table_is_no_new_start(void **state) {
@@ -456,7 +422,7 @@ static void a_deleted_table_is_no_new_start(void **state) {
     rig_start(rig);
     rig_wait_messages(rig, 3);
     rig_script(rig, "delete-table " RIG_TABLE "\n");
-    assert_error(rig_wait_end(rig), ERR_TABLE_GONE, "deleted while running");
+    rig_assert_error(rig_wait_end(rig), ERR_TABLE_GONE, "deleted while running");
     assert_int_equal(rig_message_count(rig), 3);
 }
 
@@ -464,7 +430,7 @@ static void a_deleted_table_is_no_new_start(void **state) {
 
 static void start_behind_the_horizon(struct source_rig *rig) {
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 3 500\n");
-    read_and_stop(rig, 3);
+    rig_read_and_stop(rig, 3);
     rig_forget(rig);
     rig_script(rig, "fill " SHARD_A " 10 500\ntrim " SHARD_A " 1007\n");
 }
@@ -472,7 +438,7 @@ static void start_behind_the_horizon(struct source_rig *rig) {
 static void trimmed_records_stop_it_before_anything_moves(void **state) {
     struct source_rig *rig = *state;
     start_behind_the_horizon(rig);
-    assert_error(rig_run(rig), ERR_DATA_LOSS, "records after 1002 were lost");
+    rig_assert_error(rig_run(rig), ERR_DATA_LOSS, "records after 1002 were lost");
     assert_int_equal(rig_message_count(rig), 0);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1002");
 }
@@ -481,15 +447,15 @@ static void a_horizon_that_moves_is_no_loss(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A
                     " 3 500\nfail GetRecords 2 400 TrimmedDataAccessException\n");
-    read_and_stop(rig, 3);
-    assert_once_in_order(rig, 1000, 3);
+    rig_read_and_stop(rig, 3);
+    rig_assert_once_in_order(rig, 1000, 3);
 }
 
 static void a_horizon_that_is_never_there_is_a_loss(void **state) {
     struct source_rig *rig = *state;
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A
                     " 3 500\nfail GetRecords always 400 TrimmedDataAccessException\n");
-    assert_error(rig_run(rig), ERR_DATA_LOSS, "records after TRIM_HORIZON were lost");
+    rig_assert_error(rig_run(rig), ERR_DATA_LOSS, "records after TRIM_HORIZON were lost");
 }
 
 static void trimmed_records_are_passed_over_on_request(void **state) {
@@ -502,8 +468,8 @@ static void trimmed_records_are_passed_over_on_request(void **state) {
     struct source_stats stats;
     rig_stats(rig, &stats);
     assert_int_equal(stats.gaps, 1);
-    assert_well(rig_stop(rig));
-    assert_once_in_order(rig, 1008, 5);
+    rig_assert_well(rig_stop(rig));
+    rig_assert_once_in_order(rig, 1008, 5);
 }
 
 static const char record_without_keys[] =
@@ -521,9 +487,9 @@ static void a_bad_record_stops_it_in_front_of_the_record(void **state) {
     struct source_rig *rig = *state;
     fill_around_a_bad_record(rig);
     struct err err = rig_run(rig);
-    assert_error(err, ERR_RECORD, "record 1003");
+    rig_assert_error(err, ERR_RECORD, "record 1003");
     assert_int_equal(err_exit_code(err.code), 4);
-    assert_once_in_order(rig, 1000, 3);
+    rig_assert_once_in_order(rig, 1000, 3);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1002");
 }
 
@@ -531,10 +497,10 @@ static void a_bad_record_is_passed_over_on_request(void **state) {
     struct source_rig *rig = *state;
     rig->options.skip_bad_records = true;
     fill_around_a_bad_record(rig);
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 6);
-    assert_number(rig, 2, 1002);
-    assert_number(rig, 3, 1004);
+    rig_assert_number(rig, 2, 1002);
+    rig_assert_number(rig, 3, 1004);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1006");
 }
 
@@ -543,9 +509,9 @@ static void a_refused_message_is_a_bad_record(void **state) {
     rig->options.skip_bad_records = true;
     rig->refuse = "x-000001";
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 4 500 keys 4 name x\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 3);
-    assert_number(rig, 1, 1002);
+    rig_assert_number(rig, 1, 1002);
     assert_string_equal(rig_checkpoint(rig, SHARD_A), "1003");
 }
 
@@ -593,8 +559,8 @@ static void a_full_sink_stops_the_reading(void **state) {
     assert_int_equal(rig_message_count(rig), 100);
     assert_int_equal(rig_calls(rig, FAKE_AWS_GET_RECORDS), reads);
     rig_ack_all(rig);
-    assert_well(rig_wait_end(rig));
-    assert_once_in_order(rig, 1000, 1800);
+    rig_assert_well(rig_wait_end(rig));
+    rig_assert_once_in_order(rig, 1000, 1800);
 }
 
 static void without_leases_nothing_is_kept(void **state) {
@@ -602,7 +568,7 @@ static void without_leases_nothing_is_kept(void **state) {
     rig->options.lease_table = STR_NONE;
     rig_script(rig, "shard " SHARD_A "\nfill " SHARD_A " 3 500 name x\nsplit " SHARD_A " " SHARD_B
                     "\nfill " SHARD_B " 3 500 name x\n");
-    assert_well(rig_run(rig));
+    rig_assert_well(rig_run(rig));
     assert_int_equal(rig_message_count(rig), 6);
     assert_int_equal(rig_calls(rig, FAKE_AWS_CREATE_TABLE) + rig_calls(rig, FAKE_AWS_SCAN), 0);
 }
