@@ -76,6 +76,9 @@ static void add_expression(struct buf *body, const struct table_expression *expr
     control_add_str(body, "ConditionExpression", expression->condition);
     control_add_json(body, "ExpressionAttributeNames", expression->names_json);
     control_add_json(body, "ExpressionAttributeValues", expression->values_json);
+    if (expression->return_new) {
+        control_add_str(body, "ReturnValues", STR("ALL_NEW"));
+    }
     if (expression->return_old_on_failure) {
         control_add_str(body, "ReturnValuesOnConditionCheckFailure", STR("ALL_OLD"));
     }

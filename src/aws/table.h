@@ -43,6 +43,7 @@ struct table_expression {
     struct str names_json;
     struct str values_json;
     bool return_old_on_failure;
+    bool return_new; /* of table_update: reply {"Attributes":...}, the item as it then is */
 };
 
 struct service_call *table_put(struct service *service, struct str table, struct str item_json,

@@ -1,14 +1,15 @@
 #include "source/coordinator.h"
 
 #include "base/log.h"
+#include "source/claims.h"
 #include "source/discovery.h"
+#include "source/lease_maker.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
     SEARCH_AGAIN_MS = 1000,
-    CLAIMS_AT_ONCE = 32,
     EPSILON_MS = 25,        /* KCL's */
     STOP_CLAIMS_MS = 3000,  /* at a stop, for the claims under way */
     LATEST_SLACK_MS = 1000, /* creation times are floored to the second */
@@ -22,20 +23,17 @@ struct coordinator {
     struct shard_graph *graph;
 
     struct discovery discovery;
+    struct lease_maker maker;
+    struct claims claims;
 
     /* leases */
     bool first_scan_done;
     bool scanning;
-    bool first_start;              /* the first scan saw no lease of this stream */
-    uint32_t scan;                 /* number of the newest scan */
-    int64_t start_ms;              /* d2pStart for new roots; 0: none */
-    struct shard_missing *missing; /* leases being created, in order */
-    size_t missing_count;
-    size_t missing_next;
-    uint32_t claims; /* under way */
+    bool first_start; /* the first scan saw no lease of this stream */
+    uint32_t scan;    /* number of the newest scan */
+    uint64_t scan_began_ns;
+    int64_t start_ms; /* d2pStart for new roots; 0: none */
     struct lane_timer scan_timer;
-    struct backoff backoff; /* of lease creation */
-    struct lane_timer create_timer;
 
     bool list_after_end; /* a shard has ended since the last full listing began */
     bool stopping;
@@ -43,7 +41,6 @@ struct coordinator {
     struct lane_timer stop_timer;
 };
 
-static void claim_all(struct coordinator *coordinator);
 static void create_missing(struct coordinator *coordinator);
 static void scan(void *ctx);
 
@@ -59,11 +56,6 @@ static void fail(struct coordinator *coordinator, const struct err *err) {
     if (!coordinator->stopping) {
         coordinator->events.failed(coordinator->ctx, err);
     }
-}
-
-/* Of a write to the lease table: no later try can succeed. */
-static bool is_final(const struct err *err) {
-    return err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED;
 }
 
 static void fail_memory(struct coordinator *coordinator) {
@@ -97,12 +89,6 @@ static struct shard *shard_of(struct coordinator *coordinator, struct shard_node
     return shard;
 }
 
-/* A node that a lane or a request refers to must outlive a listing without it. */
-static void set_state(struct shard *shard, enum shard_state state) {
-    shard->state = state;
-    shard->node->pinned = state == SHARD_CLAIMING || state == SHARD_OPEN || state == SHARD_ENDED;
-}
-
 static enum shard_lease lease_of(void *ctx, const struct shard_node *node) {
     (void)ctx;
     const struct shard *shard = node->user;
@@ -113,15 +99,14 @@ static enum shard_lease lease_of(void *ctx, const struct shard_node *node) {
     return unread ? SHARD_LEASE_UNREAD : SHARD_LEASE_READ;
 }
 
-/* A parent that has a lease must be at its end. */
-static bool is_ready(const struct shard *shard) {
-    const struct shard_node *parent = shard->node->parent;
-    const struct shard *above = parent != NULL ? parent->user : NULL;
-    return above == NULL || !above->has_lease || above->state == SHARD_FINISHED;
-}
-
-static bool is_mine(const struct coordinator *coordinator, const struct lease *lease) {
-    return str_equal(str_of(lease->owner), options_of(coordinator)->worker_id);
+static struct shard_node *const *sorted(struct coordinator *coordinator, size_t *ret_count) {
+    struct err err = ERR_NONE;
+    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, ret_count, &err);
+    if (nodes == NULL) {
+        *ret_count = 0;
+        fail(coordinator, &err);
+    }
+    return nodes;
 }
 
 /* ---- caught up? ---- */
@@ -133,19 +118,19 @@ static bool shard_caught_up(const struct coordinator *coordinator, const struct 
     if (shard->state == SHARD_OPEN) {
         return shard->reached_tip;
     }
-    return shard->state == SHARD_IDLE && !is_mine(coordinator, &shard->lease) && shard->other_alive;
+    bool mine = str_equal(str_of(shard->lease.owner), options_of(coordinator)->worker_id);
+    return shard->state == SHARD_IDLE && !mine && shard->watch.moved;
 }
 
 static void check_caught_up(struct coordinator *coordinator) {
     if (!options_of(coordinator)->until_caught_up || coordinator->stopping ||
-        !coordinator->first_scan_done || coordinator->missing != NULL || coordinator->claims > 0 ||
-        !discovery_is_idle(&coordinator->discovery)) {
+        !coordinator->first_scan_done || lease_maker_is_busy(&coordinator->maker) ||
+        !claims_are_idle(&coordinator->claims) || !discovery_is_idle(&coordinator->discovery)) {
         return;
     }
     size_t count = 0;
     uint64_t others = 0;
-    struct err err;
-    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    struct shard_node *const *nodes = sorted(coordinator, &count);
     for (size_t i = 0; i < count; i++) {
         const struct shard *shard = nodes[i]->user;
         if (shard == NULL) {
@@ -165,13 +150,38 @@ static void check_caught_up(struct coordinator *coordinator) {
     coordinator->events.caught_up(coordinator->ctx);
 }
 
-/* ---- claiming ---- */
+/* ---- opening ---- */
 
 static void open_shard(struct coordinator *coordinator, struct shard *shard) {
-    set_state(shard, SHARD_OPEN);
+    shard_set_state(shard, SHARD_OPEN);
     shard->reached_tip = false;
     shard->closed = !shard->node->open;
     coordinator->events.open_shard(coordinator->ctx, shard);
+}
+
+/* Without leases everything is ours. */
+static void open_all(struct coordinator *coordinator) {
+    size_t count = 0;
+    struct shard_node *const *nodes = sorted(coordinator, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = nodes[i]->user;
+        if (shard != NULL && shard->has_lease && shard->state == SHARD_IDLE &&
+            shard_is_ready(shard)) {
+            open_shard(coordinator, shard);
+        }
+    }
+}
+
+static void share(struct coordinator *coordinator) {
+    if (coordinator->stopping) {
+        return;
+    }
+    if (coordinator->leases != NULL) {
+        claims_share(&coordinator->claims);
+    } else {
+        open_all(coordinator);
+    }
+    check_caught_up(coordinator);
 }
 
 static void tell_stopped(void *ctx) {
@@ -183,99 +193,66 @@ static void tell_stopped(void *ctx) {
     }
 }
 
-static void check_stopped(struct coordinator *coordinator) {
-    if (coordinator->stopping && coordinator->claims == 0) {
+static void on_taken(void *ctx, struct shard *shard) {
+    open_shard(ctx, shard);
+}
+
+/* Whoever asks must see what is handed over before that looks abandoned. */
+static void scan_sooner(struct coordinator *coordinator) {
+    uint64_t delay_ms = options_of(coordinator)->failover_ms / 3 + EPSILON_MS;
+    uint64_t due_ns = now_ns(coordinator) + delay_ms * UINT64_C(1000000);
+    if (coordinator->scan_timer.armed && coordinator->scan_timer.due_ns > due_ns) {
+        lane_timer_set_at_ns(&coordinator->scan_timer, due_ns);
+    }
+}
+
+static void on_settled(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    if (claims_are_asking(&coordinator->claims) && !coordinator->stopping) {
+        scan_sooner(coordinator);
+    }
+    if (coordinator->stopping && claims_are_idle(&coordinator->claims)) {
         tell_stopped(coordinator);
     }
-}
-
-static void unclaimed(void *ctx, const struct err *err) {
-    struct shard *shard = ctx;
-    struct coordinator *coordinator = shard->coordinator;
-    if (err != NULL) {
-        LOG_WARN("lease", "not-released", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
-    }
-    set_state(shard, SHARD_IDLE);
-    coordinator->claims--;
-    check_stopped(coordinator);
-}
-
-static void claimed(void *ctx, const struct err *err) {
-    struct shard *shard = ctx;
-    struct coordinator *coordinator = shard->coordinator;
-    if (err == NULL && coordinator->stopping) {
-        lease_table_change(coordinator->leases, LEASE_RELEASE, &shard->lease, NULL, unclaimed,
-                           shard);
-        return;
-    }
-    coordinator->claims--;
-    if (err == NULL) {
-        LOG_INFO("lease", "taken", LOG_TEXT("shard", shard->node->id),
-                 LOG_U64("counter", shard->lease.counter));
-        open_shard(coordinator, shard);
-        claim_all(coordinator);
-        return;
-    }
-    set_state(shard, SHARD_IDLE);
-    shard->counter_seen_ns = now_ns(coordinator);
-    if (err->code == ERR_LEASE_LOST) {
-        LOG_INFO("lease", "not-taken", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
-        shard->has_lease = shard->lease.key[0] != '\0';
-    } else if (is_final(err)) {
-        fail(coordinator, err);
-    } else {
-        LOG_WARN("lease", "take-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
-        shard->counter_seen_ns = 0; /* nobody's fault: again at the next scan */
-    }
-    check_stopped(coordinator);
     check_caught_up(coordinator);
 }
 
-static bool may_claim(const struct coordinator *coordinator, const struct shard *shard) {
-    if (shard->state != SHARD_IDLE || !shard->has_lease || !is_ready(shard)) {
-        return false;
-    }
-    uint64_t still_ns = now_ns(coordinator) - shard->counter_seen_ns;
-    return shard->lease.owner[0] == '\0' || is_mine(coordinator, &shard->lease) ||
-           shard->counter_seen_ns == 0 ||
-           still_ns > options_of(coordinator)->failover_ms * UINT64_C(1000000);
+static void on_failed(void *ctx, const struct err *err) {
+    fail(ctx, err);
 }
 
-static void claim_all(struct coordinator *coordinator) {
-    if (coordinator->stopping) {
-        return;
-    }
-    size_t count = 0;
-    struct err err = ERR_NONE;
-    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
-    if (err_is_set(&err)) {
-        fail(coordinator, &err);
-        return;
-    }
-    for (size_t i = 0; i < count && coordinator->claims < CLAIMS_AT_ONCE; i++) {
-        struct shard *shard = nodes[i]->user;
-        if (shard == NULL || !may_claim(coordinator, shard)) {
-            continue;
-        }
-        if (coordinator->leases == NULL) {
-            open_shard(coordinator, shard);
-            continue;
-        }
-        set_state(shard, SHARD_CLAIMING);
-        shard->claimed_ns = now_ns(coordinator);
-        coordinator->claims++;
-        lease_table_change(coordinator->leases, LEASE_TAKE, &shard->lease, NULL, claimed, shard);
-    }
-    check_caught_up(coordinator);
-}
+static const struct claims_events claims_events = {
+    .taken = on_taken,
+    .settled = on_settled,
+    .failed = on_failed,
+};
 
 /* ---- scanning the lease table ---- */
 
-static void saw_lease(void *ctx, const struct lease *lease) {
-    struct coordinator *coordinator = ctx;
-    bool ours = str_equal(str_of(lease->stream), options_of(coordinator)->stream_arn);
+/* A lease may tell of a shard before a listing shows it: another worker found it at its parent's end. */
+static struct shard_node *find_node(struct coordinator *coordinator, const struct lease *lease) {
     struct shard_node *node = shard_graph_find(coordinator->graph, str_of(lease->key));
-    if (node != NULL || ours) {
+    const struct shard_node *parent =
+        node != NULL ? NULL : shard_graph_find(coordinator->graph, str_of(lease->parent));
+    if (parent == NULL) {
+        return node;
+    }
+    struct stream_shard shard = {.id = lease->key, .parent_id = lease->parent};
+    struct err err = ERR_NONE;
+    node = shard_graph_add_one(coordinator->graph, &shard, &err);
+    if (node == NULL) {
+        fail(coordinator, &err);
+    } else {
+        LOG_INFO("stream", "shard-by-lease", LOG_TEXT("shard", node->id));
+    }
+    return node;
+}
+
+static void saw_lease(void *ctx, const struct lease *lease, struct str stream) {
+    struct coordinator *coordinator = ctx;
+    (void)stream;
+    struct shard_node *node = find_node(coordinator, lease);
+    if (node != NULL || lease->stream == LEASE_STREAM_OURS) {
         coordinator->first_start = false;
         if (lease->start_ms > coordinator->start_ms) {
             coordinator->start_ms = lease->start_ms;
@@ -294,37 +271,45 @@ static void saw_lease(void *ctx, const struct lease *lease) {
         shard->state == SHARD_CLAIMING) {
         return; /* the lane that writes it knows better */
     }
-    if (!shard->has_lease) {
-        shard->counter_seen_ns = now_ns(coordinator);
-    } else if (shard->lease.counter != lease->counter) {
-        shard->counter_seen_ns = now_ns(coordinator);
-        shard->other_alive = true;
-    }
     shard->has_lease = true;
     shard->lease = *lease;
-    set_state(shard, lease->checkpoint.kind == POSITION_SHARD_END ? SHARD_FINISHED : SHARD_IDLE);
+    lease_watch_see(&shard->watch, lease->counter, now_ns(coordinator));
+    shard_settle(shard);
 }
 
-/* Leases that the newest scan did not see were deleted. */
-static bool forget_unseen(struct coordinator *coordinator) {
-    bool others = false;
+/* After a scan: leases that it did not see were deleted; whose owner is gone; and whether some unfinished one of
+ * another worker has not been seen to move. */
+static bool look_at_leases(struct coordinator *coordinator) {
+    bool still = false;
     size_t count = 0;
-    struct err err = ERR_NONE;
-    struct shard_node *const *nodes = shard_graph_sorted(coordinator->graph, &count, &err);
+    uint64_t failover_ns = options_of(coordinator)->failover_ms * UINT64_C(1000000);
+    struct shard_node *const *nodes = sorted(coordinator, &count);
     for (size_t i = 0; i < count; i++) {
         struct shard *shard = nodes[i]->user;
-        if (shard == NULL || !shard->has_lease) {
+        if (shard == NULL || !shard->has_lease ||
+            (shard->state != SHARD_IDLE && shard->state != SHARD_FINISHED)) {
             continue;
         }
-        bool idle = shard->state == SHARD_IDLE || shard->state == SHARD_FINISHED;
-        if (idle && shard->scan != coordinator->scan) {
+        if (shard->scan != coordinator->scan) {
             LOG_WARN("lease", "vanished", LOG_TEXT("shard", shard->node->id));
             shard->has_lease = false;
-            set_state(shard, SHARD_IDLE);
+            shard_settle(shard);
+            continue;
         }
-        others = others || shard->state == SHARD_IDLE;
+        shard->expired =
+            lease_watch_has_expired(&shard->watch, coordinator->scan_began_ns, failover_ns);
+        still = still || (shard->state == SHARD_IDLE && !shard->watch.moved && !shard->expired);
     }
-    return others;
+    return still;
+}
+
+/* KCL's interval, but sooner while something may be there to be taken. */
+static uint64_t scan_again_ms(const struct coordinator *coordinator, bool still) {
+    uint64_t failover_ms = options_of(coordinator)->failover_ms;
+    if (claims_are_asking(&coordinator->claims)) {
+        return failover_ms / 3 + EPSILON_MS;
+    }
+    return (failover_ms + EPSILON_MS) * (still ? 1 : 2);
 }
 
 /* Sets where the stream is read from, when nobody has decided that before. */
@@ -364,22 +349,22 @@ static void scanned(void *ctx, const struct err *err) {
     if (coordinator->stopping) {
         return;
     }
-    uint64_t again_ms = options_of(coordinator)->failover_ms + EPSILON_MS;
-    if (err != NULL) {
-        if (!coordinator->first_scan_done || err->class == ERR_CLASS_FATAL) {
-            fail(coordinator, err);
-            return;
+    bool still = true;
+    if (err == NULL) {
+        still = look_at_leases(coordinator);
+        if (!coordinator->first_scan_done) {
+            begin(coordinator);
         }
-        LOG_WARN("lease", "scan-failed", LOG_ERR(err));
-        lane_timer_set_ms(&coordinator->scan_timer, again_ms);
+        share(coordinator);
+    } else if (!coordinator->first_scan_done || err->class == ERR_CLASS_FATAL) {
+        fail(coordinator, err);
         return;
+    } else {
+        LOG_WARN("lease", "scan-failed", LOG_ERR(err));
     }
-    bool others = forget_unseen(coordinator);
-    lane_timer_set_ms(&coordinator->scan_timer, others ? again_ms : 2 * again_ms);
-    if (!coordinator->first_scan_done) {
-        begin(coordinator);
+    if (!coordinator->stopping) {
+        lane_timer_set_ms(&coordinator->scan_timer, scan_again_ms(coordinator, still));
     }
-    claim_all(coordinator);
 }
 
 static void scan(void *ctx) {
@@ -389,6 +374,7 @@ static void scan(void *ctx) {
     }
     coordinator->scanning = true;
     coordinator->scan++;
+    coordinator->scan_began_ns = now_ns(coordinator);
     lease_table_scan(coordinator->leases, saw_lease, scanned, coordinator);
 }
 
@@ -406,154 +392,69 @@ static void table_ready(void *ctx, const struct err *err) {
 
 /* ---- creating leases ---- */
 
-static bool new_lease(struct coordinator *coordinator, struct shard *shard, enum position_kind at,
-                      int64_t start_ms) {
-    shard->lease = (struct lease){.checkpoint = {.kind = at}, .start_ms = start_ms};
-    const struct shard_node *parent = shard->node->parent;
-    bool fits = str_copy(str_of(shard->node->id), shard->lease.key, sizeof shard->lease.key) &&
-                str_copy(options_of(coordinator)->stream_arn, shard->lease.stream,
-                         sizeof shard->lease.stream) &&
-                (parent == NULL ||
-                 str_copy(str_of(parent->id), shard->lease.parent, sizeof shard->lease.parent));
-    if (!fits) {
-        struct err err;
-        err_set(&err, ERR_STREAM, "shard id or stream ARN too long for a lease: %s",
-                shard->node->id);
-        fail(coordinator, &err);
-        return false;
-    }
-    return true;
+static struct shard *on_shard_of(void *ctx, struct shard_node *node) {
+    return shard_of(ctx, node);
 }
 
-static void made(struct shard *shard) {
-    shard->has_lease = true;
-    set_state(shard, SHARD_IDLE);
-    shard->counter_seen_ns = 0;
-    LOG_INFO("lease", "created", LOG_TEXT("shard", shard->node->id));
-}
-
-static void create_next(void *ctx);
-
-static void created(void *ctx, const struct err *err) {
+static void on_made(void *ctx, struct shard *shard) {
     struct coordinator *coordinator = ctx;
-    if (coordinator->stopping) {
-        return;
-    }
-    struct shard *shard = coordinator->missing[coordinator->missing_next].node->user;
-    if (err == NULL) {
-        backoff_reset(&coordinator->backoff);
-        made(shard);
-        coordinator->missing_next++;
-        create_next(coordinator);
-        return;
-    }
-    if (is_final(err)) {
-        fail(coordinator, err);
-        return;
-    }
-    LOG_WARN("lease", "create-failed", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
-    set_state(shard, SHARD_IDLE);
-    lane_timer_set_ms(&coordinator->create_timer,
-                      backoff_next_ms(&coordinator->backoff, &coordinator->common->lane->rng));
+    shard->scan = coordinator->scan; /* a scan under way may have missed it */
 }
 
-static void create_done(struct coordinator *coordinator) {
-    free(coordinator->missing);
-    coordinator->missing = NULL;
+static void on_all_made(void *ctx) {
+    struct coordinator *coordinator = ctx;
     discovery_hold(&coordinator->discovery, false);
-    claim_all(coordinator);
+    share(coordinator);
 }
 
-static void create_next(void *ctx) {
+static void on_children_made(void *ctx, struct shard *parent) {
     struct coordinator *coordinator = ctx;
-    while (coordinator->missing_next < coordinator->missing_count) {
-        const struct shard_missing *entry = &coordinator->missing[coordinator->missing_next];
-        struct shard *shard = shard_of(coordinator, entry->node);
-        if (shard == NULL || !new_lease(coordinator, shard, entry->at, entry->start_ms)) {
-            return;
-        }
-        if (coordinator->leases != NULL) {
-            set_state(shard, SHARD_CLAIMING);
-            lease_table_create(coordinator->leases, &shard->lease, created, coordinator);
-            return;
-        }
-        made(shard);
-        coordinator->missing_next++;
+    if (parent->state == SHARD_ENDED) { /* else it was lost meanwhile */
+        coordinator->events.finish_shard(coordinator->ctx, parent);
     }
-    create_done(coordinator);
 }
+
+static void on_children_failed(void *ctx, struct shard *parent) {
+    struct coordinator *coordinator = ctx;
+    if (parent->state == SHARD_ENDED) {
+        discovery_search(&coordinator->discovery, parent, SEARCH_AGAIN_MS);
+    }
+}
+
+static const struct lease_maker_events maker_events = {
+    .shard_of = on_shard_of,
+    .made = on_made,
+    .all_made = on_all_made,
+    .children_made = on_children_made,
+    .children_failed = on_children_failed,
+    .failed = on_failed,
+};
 
 static void create_missing(struct coordinator *coordinator) {
-    if (coordinator->missing != NULL) {
+    if (lease_maker_is_busy(&coordinator->maker)) {
         return; /* the ones under way first; the next listing finds the rest */
     }
     bool latest = coordinator->first_start && options_of(coordinator)->initial == POSITION_LATEST;
     struct shard_start start = {
         .initial = latest ? POSITION_LATEST : POSITION_TRIM_HORIZON,
         .ms = coordinator->start_ms,
+        .now_ms = coordinator->discovery.server_time_ms,
     };
+    struct shard_missing *missing = NULL;
+    size_t count = 0;
     struct err err = ERR_NONE;
-    coordinator->missing_next = 0;
-    if (!shard_graph_missing(coordinator->graph, start, lease_of, coordinator,
-                             &coordinator->missing, &coordinator->missing_count, &err)) {
+    if (!shard_graph_missing(coordinator->graph, start, lease_of, coordinator, &missing, &count,
+                             &err)) {
         fail(coordinator, &err);
         return;
     }
     coordinator->first_start = false;
-    discovery_hold(&coordinator->discovery,
-                   true); /* the nodes must stay until their leases are made */
-    create_next(coordinator);
-}
-
-/* ---- children of a shard that has ended ---- */
-
-static void create_children(struct shard *shard);
-
-static void child_created(void *ctx, const struct err *err) {
-    struct shard *child = ctx;
-    struct coordinator *coordinator = child->coordinator;
-    if (coordinator->stopping) {
-        return;
+    if (shard_graph_is_waiting(coordinator->graph)) {
+        discovery_list_soon(&coordinator->discovery);
     }
-    struct shard *parent = child->node->parent->user;
-    if (err == NULL) {
-        made(child);
-        create_children(parent);
-        return;
-    }
-    if (is_final(err)) {
-        fail(coordinator, err);
-        return;
-    }
-    LOG_WARN("lease", "create-failed", LOG_TEXT("shard", child->node->id), LOG_ERR(err));
-    set_state(child, SHARD_IDLE);
-    discovery_search(&coordinator->discovery, parent, SEARCH_AGAIN_MS);
-}
-
-/* Makes the next missing lease of a child; with none missing, lets the parent write its SHARD_END. */
-static void create_children(struct shard *shard) {
-    struct coordinator *coordinator = shard->coordinator;
-    for (struct shard_node *node = shard->node->first_child; node != NULL;
-         node = node->next_sibling) {
-        struct shard *child = shard_of(coordinator, node);
-        if (child == NULL) {
-            return;
-        }
-        if (child->has_lease) {
-            continue;
-        }
-        if (!new_lease(coordinator, child, POSITION_TRIM_HORIZON, 0)) {
-            return;
-        }
-        if (coordinator->leases == NULL) {
-            made(child);
-            continue;
-        }
-        set_state(child, SHARD_CLAIMING);
-        lease_table_create(coordinator->leases, &child->lease, child_created, child);
-        return;
-    }
-    coordinator->events.finish_shard(coordinator->ctx, shard);
+    /* The nodes must stay until their leases are made. */
+    discovery_hold(&coordinator->discovery, true);
+    lease_maker_make(&coordinator->maker, missing, count);
 }
 
 /* ---- what discovery tells ---- */
@@ -575,12 +476,8 @@ static void on_listed(void *ctx) {
 }
 
 static void on_searched(void *ctx, struct shard *shard) {
-    (void)ctx;
-    create_children(shard);
-}
-
-static void on_failed(void *ctx, const struct err *err) {
-    fail(ctx, err);
+    struct coordinator *coordinator = ctx;
+    lease_maker_make_children(&coordinator->maker, shard);
 }
 
 static const struct discovery_events discovery_events = {
@@ -605,28 +502,46 @@ static void on_ended(void *ctx) {
     if (coordinator->stopping) {
         return; /* the stop releases it; its end is found again at the next start */
     }
-    set_state(shard, SHARD_ENDED);
+    shard_set_state(shard, SHARD_ENDED);
     shard->child_tries = 0;
     discovery_search(&coordinator->discovery, shard, 0);
+}
+
+static void follow_children(struct coordinator *coordinator, const struct shard *parent) {
+    for (struct shard_node *node = parent->node->first_child; node != NULL;
+         node = node->next_sibling) {
+        if (node->user != NULL && !coordinator->stopping) {
+            claims_follow(&coordinator->claims, node->user);
+        }
+    }
 }
 
 static void on_closed(void *ctx) {
     struct shard *shard = ctx;
     struct coordinator *coordinator = shard->coordinator;
-    set_state(shard, SHARD_IDLE);
-    shard->counter_seen_ns = now_ns(coordinator);
-    shard->other_alive = false;
+    bool keeps = coordinator->leases != NULL;
+    discovery_forget(&coordinator->discovery, shard);
     if (shard->result == SHARD_RESULT_FINISHED) {
-        set_state(shard, SHARD_FINISHED);
         shard->lease.checkpoint = (struct position){.kind = POSITION_SHARD_END};
         LOG_INFO("shard", "finished", LOG_TEXT("shard", shard->node->id));
-    } else if (shard->result == SHARD_RESULT_LOST && coordinator->leases != NULL &&
-               !coordinator->stopping) {
+    }
+    if (keeps) { /* as its last write left it */
+        shard->has_lease = shard->lease.key[0] != '\0';
+        shard->watch = (struct lease_watch){.seen = false};
+        lease_watch_see(&shard->watch, shard->lease.counter, now_ns(coordinator));
+        shard->expired = false;
+    }
+    shard_settle(shard);
+    coordinator->events.closed_shard(coordinator->ctx, shard);
+    if (!keeps) {
+        share(coordinator);
+    } else if (shard->result == SHARD_RESULT_FINISHED) {
+        follow_children(coordinator, shard);
+    } else if (shard->result == SHARD_RESULT_LOST && !coordinator->stopping) {
         lane_timer_set_ms(&coordinator->scan_timer,
                           options_of(coordinator)->failover_ms + EPSILON_MS);
     }
-    coordinator->events.closed_shard(coordinator->ctx, shard);
-    claim_all(coordinator);
+    check_caught_up(coordinator);
 }
 
 /* ---- life ---- */
@@ -648,12 +563,13 @@ struct coordinator *coordinator_new(const struct source_common *common, struct s
     coordinator->events = *events;
     coordinator->ctx = ctx;
     coordinator->first_start = true;
-    coordinator->backoff = backoff_make(200, 10000);
     discovery_init(&coordinator->discovery, common, streams, coordinator->graph, &discovery_events,
                    coordinator);
     struct lane *lane = common->lane;
     lane_timer_init(&coordinator->scan_timer, lane, scan, coordinator);
-    lane_timer_init(&coordinator->create_timer, lane, create_next, coordinator);
+    lease_maker_init(&coordinator->maker, common, leases, &maker_events, coordinator);
+    claims_init(&coordinator->claims, common, leases, coordinator->graph, &claims_events,
+                coordinator);
     lane_timer_init(&coordinator->stop_timer, lane, tell_stopped, coordinator);
     return coordinator;
 }
@@ -669,8 +585,10 @@ void coordinator_stop(struct coordinator *coordinator) {
     coordinator->stopping = true;
     discovery_stop(&coordinator->discovery);
     lane_timer_cancel(&coordinator->scan_timer);
-    lane_timer_cancel(&coordinator->create_timer);
-    lane_timer_set_ms(&coordinator->stop_timer, coordinator->claims > 0 ? STOP_CLAIMS_MS : 0);
+    lease_maker_stop(&coordinator->maker);
+    claims_stop(&coordinator->claims);
+    lane_timer_set_ms(&coordinator->stop_timer,
+                      claims_are_idle(&coordinator->claims) ? 0 : STOP_CLAIMS_MS);
 }
 
 static void free_all_shards(struct coordinator *coordinator) {
@@ -688,7 +606,7 @@ void coordinator_free(struct coordinator *coordinator) {
     }
     free_all_shards(coordinator);
     shard_graph_free(coordinator->graph);
-    free(coordinator->missing);
+    lease_maker_done(&coordinator->maker);
     discovery_done(&coordinator->discovery);
     free(coordinator);
 }

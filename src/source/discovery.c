@@ -6,6 +6,7 @@
 
 enum {
     LIST_EVERY_MS = 60 * 1000,
+    LIST_SOON_MS = 5000,
     ENABLING_MS = 1000,
     CHILD_TRIES = 10,
     CHILD_FIRST_MS = 100,
@@ -176,6 +177,7 @@ static struct shard *take_due(struct discovery *discovery) {
         struct shard *shard = AWS_CONTAINER_OF(node, struct shard, ended_node);
         if (shard->child_due_ns <= now) {
             aws_linked_list_remove(node);
+            shard->child_queued = false;
             return shard;
         }
     }
@@ -268,6 +270,12 @@ void discovery_list(struct discovery *discovery) {
     pump_soon(discovery);
 }
 
+void discovery_list_soon(struct discovery *discovery) {
+    if (!discovery->stopped) {
+        lane_timer_set_ms(&discovery->list_timer, LIST_SOON_MS);
+    }
+}
+
 void discovery_hold(struct discovery *discovery, bool held) {
     discovery->held = held;
     pump_soon(discovery);
@@ -275,8 +283,22 @@ void discovery_hold(struct discovery *discovery, bool held) {
 
 void discovery_search(struct discovery *discovery, struct shard *shard, uint64_t delay_ms) {
     shard->child_due_ns = now_ns(discovery) + delay_ms * UINT64_C(1000000);
+    shard->child_queued = true;
     aws_linked_list_push_back(&discovery->ended, &shard->ended_node);
     pump_soon(discovery);
+}
+
+void discovery_forget(struct discovery *discovery, struct shard *shard) {
+    if (shard->child_queued) {
+        shard->child_queued = false;
+        aws_linked_list_remove(&shard->ended_node);
+    }
+    if (discovery->searching == shard) {
+        service_cancel(discovery->streams, discovery->call);
+        discovery->call = NULL;
+        discovery->searching = NULL;
+        pump_soon(discovery);
+    }
 }
 
 bool discovery_is_idle(const struct discovery *discovery) {

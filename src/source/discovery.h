@@ -53,10 +53,14 @@ void discovery_done(struct discovery *discovery);
 
 /* Wants a full listing; the next one follows by itself, a minute after its end. */
 void discovery_list(struct discovery *discovery);
+/* The next one already in some seconds: the last one was not whole. */
+void discovery_list_soon(struct discovery *discovery);
 /* While held, no page is asked for: requests under way refer to nodes that a listing could drop. */
 void discovery_hold(struct discovery *discovery, bool held);
 /* Searches the children of a shard whose node is pinned; in delay_ms at the earliest. */
 void discovery_search(struct discovery *discovery, struct shard *shard, uint64_t delay_ms);
+/* The shard is no longer ours to search for. Nothing when it is not searched for. */
+void discovery_forget(struct discovery *discovery, struct shard *shard);
 /* No listing and no search is wanted or under way. */
 bool discovery_is_idle(const struct discovery *discovery);
 

@@ -65,8 +65,24 @@ static bool is_lease(const struct aws_json_value *item) {
     return json_get(item, "leaseCounter") != NULL && json_get(item, "checkpoint") != NULL;
 }
 
-enum lease_item lease_from_item(const struct aws_json_value *item, struct lease *ret_lease,
-                                struct err *err) {
+struct str lease_item_stream(const struct aws_json_value *item) {
+    return json_str(json_get(item, "d2pStream"), "S");
+}
+
+static bool read_stream(const struct aws_json_value *item, struct str stream_arn,
+                        enum lease_stream *ret_stream, struct err *err) {
+    struct str stream;
+    if (!read_text(item, "d2pStream", "S", &stream, err)) {
+        return false;
+    }
+    *ret_stream = stream.len == 0                 ? LEASE_STREAM_NONE
+                  : str_equal(stream, stream_arn) ? LEASE_STREAM_OURS
+                                                  : LEASE_STREAM_OTHER;
+    return true;
+}
+
+enum lease_item lease_from_item(const struct aws_json_value *item, struct str stream_arn,
+                                struct lease *ret_lease, struct err *err) {
     *ret_lease = (struct lease){.counter = 0};
     if (!aws_json_value_is_object(item) || !is_lease(item)) {
         return LEASE_ITEM_OTHER;
@@ -87,7 +103,8 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct lease 
         read_text(item, "checkpoint", "S", &checkpoint, err) &&
         (position_parse(checkpoint, &ret_lease->checkpoint) || broken(err, "checkpoint")) &&
         read_parent(item, ret_lease, err) &&
-        read_name(item, "d2pStream", ret_lease->stream, sizeof ret_lease->stream, err) &&
+        read_name(item, "d2pWantedBy", ret_lease->wanted_by, sizeof ret_lease->wanted_by, err) &&
+        read_stream(item, stream_arn, &ret_lease->stream, err) &&
         read_number(item, "d2pStart", &start, err) &&
         (start <= INT64_MAX || broken(err, "d2pStart"));
     if (!fine) {
@@ -111,6 +128,7 @@ void lease_write_done(struct lease_write *write) {
  * that it uses. */
 #define NAME_COUNTER "\"#counter\":\"leaseCounter\""
 #define NAME_OWNER ",\"#owner\":\"leaseOwner\""
+#define NAME_WANTED ",\"#wanted\":\"d2pWantedBy\""
 #define NAME_SWITCHES ",\"#switches\":\"ownerSwitchesSinceCheckpoint\""
 #define NAMES_CHECKPOINT                                                                           \
     NAME_SWITCHES ",\"#checkpoint\":\"checkpoint\",\"#sub\":\"checkpointSubSequenceNumber\""       \
@@ -173,7 +191,8 @@ static struct str checkpoint_condition(const struct position *checkpoint) {
     return checkpoint->kind == POSITION_SHARD_END ? STR(IF_COUNTER) : STR(IF_COUNTER IF_NOT_ENDED);
 }
 
-bool lease_write_create(struct lease_write *write, const struct lease *lease, struct err *err) {
+bool lease_write_create(struct lease_write *write, const struct lease *lease, struct str stream_arn,
+                        struct err *err) {
     struct buf *buf = &write->buf;
     buf_reset(buf);
     buf_add_text(buf, "{\"leaseKey\":{\"S\":");
@@ -188,11 +207,9 @@ bool lease_write_create(struct lease_write *write, const struct lease *lease, st
         buf_add_json_string(buf, str_of(lease->parent));
         buf_add_text(buf, "]}");
     }
-    if (lease->stream[0] != '\0') {
-        buf_add_text(buf, ",\"d2pStream\":{\"S\":");
-        buf_add_json_string(buf, str_of(lease->stream));
-        buf_add_char(buf, '}');
-    }
+    buf_add_text(buf, ",\"d2pStream\":{\"S\":");
+    buf_add_json_string(buf, stream_arn);
+    buf_add_char(buf, '}');
     if (lease->start_ms != 0) {
         buf_add_format(buf, ",\"d2pStart\":{\"N\":\"%" PRId64 "\"}", lease->start_ms);
     }
@@ -204,8 +221,15 @@ bool lease_write_create(struct lease_write *write, const struct lease *lease, st
     write->expression = (struct table_expression){
         .condition = STR("attribute_not_exists(#key)"),
         .names_json = STR("{\"#key\":\"leaseKey\"}"),
+        .return_old_on_failure = true,
     };
     return true;
+}
+
+static void add_value(struct lease_write *write, const char *name, struct str text) {
+    buf_add_format(&write->buf, ",\"%s\":{\"S\":", name);
+    buf_add_json_string(&write->buf, text);
+    buf_add_char(&write->buf, '}');
 }
 
 bool lease_write_take(struct lease_write *write, const struct lease *lease, struct str me,
@@ -213,17 +237,17 @@ bool lease_write_take(struct lease_write *write, const struct lease *lease, stru
     bool switched = lease->owner[0] != '\0' && !str_is(me, lease->owner);
     size_t values;
     start(write, lease, &values);
-    buf_add_text(&write->buf, ",\":me\":{\"S\":");
-    buf_add_json_string(&write->buf, me);
-    buf_add_char(&write->buf, '}');
+    add_value(write, ":me", me);
     write->expression.condition = STR(IF_COUNTER);
     if (switched) {
         buf_add_text(&write->buf, ",\":one\":{\"N\":\"1\"}");
-        write->expression.update = STR(SET_COUNTER ", #owner = :me ADD #switches :one");
-        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER NAME_SWITCHES "}");
+        write->expression.update =
+            STR(SET_COUNTER ", #owner = :me REMOVE #wanted ADD #switches :one");
+        write->expression.names_json =
+            STR("{" NAME_COUNTER NAME_OWNER NAME_WANTED NAME_SWITCHES "}");
     } else {
-        write->expression.update = STR(SET_COUNTER ", #owner = :me");
-        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER "}");
+        write->expression.update = STR(SET_COUNTER ", #owner = :me REMOVE #wanted");
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER NAME_WANTED "}");
     }
     return finish(write, lease, values, err);
 }
@@ -233,6 +257,7 @@ bool lease_write_renew(struct lease_write *write, const struct lease *lease, str
     start(write, lease, &values);
     write->expression.condition = STR(IF_COUNTER);
     write->expression.update = STR(SET_COUNTER);
+    write->expression.return_new = true; /* d2pWantedBy may have come */
     write->expression.names_json = STR("{" NAME_COUNTER "}");
     return finish(write, lease, values, err);
 }
@@ -244,6 +269,7 @@ bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease
     add_checkpoint_values(write, checkpoint);
     write->expression.condition = checkpoint_condition(checkpoint);
     write->expression.update = STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING);
+    write->expression.return_new = true; /* d2pWantedBy may have come */
     write->expression.names_json = STR("{" NAME_COUNTER NAMES_CHECKPOINT "}");
     return finish(write, lease, values, err);
 }
@@ -255,14 +281,68 @@ bool lease_write_release(struct lease_write *write, const struct lease *lease,
     if (checkpoint != NULL) {
         add_checkpoint_values(write, checkpoint);
         write->expression.condition = checkpoint_condition(checkpoint);
-        write->expression.update = STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner");
-        write->expression.names_json = STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER "}");
+        write->expression.update =
+            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted");
+        write->expression.names_json =
+            STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED "}");
     } else {
         write->expression.condition = STR(IF_COUNTER);
-        write->expression.update = STR(SET_COUNTER " REMOVE #owner");
-        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER "}");
+        write->expression.update = STR(SET_COUNTER " REMOVE #owner, #wanted");
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_OWNER NAME_WANTED "}");
     }
     return finish(write, lease, values, err);
+}
+
+bool lease_write_hand_over(struct lease_write *write, const struct lease *lease, struct str to,
+                           const struct position *checkpoint, struct err *err) {
+    size_t values;
+    start(write, lease, &values);
+    add_value(write, ":to", to);
+    if (checkpoint != NULL) {
+        add_checkpoint_values(write, checkpoint);
+        write->expression.condition = checkpoint_condition(checkpoint);
+        write->expression.update =
+            STR(SET_COUNTER SET_CHECKPOINT ", #owner = :to" REMOVE_PENDING ", #wanted");
+        write->expression.names_json =
+            STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED "}");
+    } else {
+        buf_add_text(&write->buf, ",\":one\":{\"N\":\"1\"}");
+        write->expression.condition = STR(IF_COUNTER);
+        write->expression.update =
+            STR(SET_COUNTER ", #owner = :to REMOVE #wanted ADD #switches :one");
+        write->expression.names_json =
+            STR("{" NAME_COUNTER NAME_OWNER NAME_WANTED NAME_SWITCHES "}");
+    }
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
+                      struct err *err) {
+    bool ok = lease_write_key(write, lease, err);
+    size_t values = write->buf.len;
+    buf_add_char(&write->buf, '{');
+    buf_add_text(&write->buf, "\":owner\":{\"S\":");
+    buf_add_json_string(&write->buf, str_of(lease->owner));
+    buf_add_char(&write->buf, '}');
+    add_value(write, ":me", me);
+    write->expression = (struct table_expression){
+        .condition = STR("#owner = :owner"),
+        .update = STR("SET #wanted = :me"),
+        .names_json = STR("{\"#owner\":\"leaseOwner\"" NAME_WANTED "}"),
+        .return_old_on_failure = true,
+    };
+    return ok && finish(write, lease, values, err);
+}
+
+bool lease_write_delete(struct lease_write *write, const struct lease *lease, struct err *err) {
+    bool ok = lease_write_key(write, lease, err);
+    size_t values = write->buf.len;
+    buf_add_format(&write->buf, "{\":old\":{\"N\":\"%" PRIu64 "\"}", lease->counter);
+    write->expression = (struct table_expression){
+        .condition = STR(IF_COUNTER),
+        .names_json = STR("{" NAME_COUNTER "}"),
+    };
+    return ok && finish(write, lease, values, err);
 }
 
 bool lease_write_key(struct lease_write *write, const struct lease *lease, struct err *err) {

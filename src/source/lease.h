@@ -12,25 +12,35 @@
 #include "base/buf.h"
 #include "source/seqno.h"
 
-enum { LEASE_KEY_MAX = 128, LEASE_OWNER_MAX = 192, LEASE_ARN_MAX = 1024 };
+enum { LEASE_KEY_MAX = 128, LEASE_OWNER_MAX = 192 };
+
+/* Whose d2pStream an item carries. */
+enum lease_stream {
+    LEASE_STREAM_NONE, /* it has none: a Java worker made it */
+    LEASE_STREAM_OURS,
+    LEASE_STREAM_OTHER,
+};
 
 struct lease {
-    char key[LEASE_KEY_MAX];     /* = shard id */
-    char owner[LEASE_OWNER_MAX]; /* empty: nobody */
+    char key[LEASE_KEY_MAX];         /* = shard id */
+    char owner[LEASE_OWNER_MAX];     /* empty: nobody */
+    char wanted_by[LEASE_OWNER_MAX]; /* d2pWantedBy: who asks its owner to hand it over; or empty */
     uint64_t counter;
     uint64_t owner_switches;
     struct position checkpoint;
     char parent[LEASE_KEY_MAX]; /* the first of parentShardId; empty when there is none */
-    char stream[LEASE_ARN_MAX]; /* d2pStream; empty when the item is not ours */
-    int64_t start_ms;           /* d2pStart; 0: absent */
+    enum lease_stream stream;
+    int64_t start_ms; /* d2pStart; 0: absent */
 };
 
 enum lease_item { LEASE_ITEM_OK, LEASE_ITEM_OTHER, LEASE_ITEM_BROKEN };
 
 /* OTHER: not a lease (entityType other than LEASE, or no leaseCounter or checkpoint): skip it.
  * BROKEN: err says which attribute is wrong. */
-enum lease_item lease_from_item(const struct aws_json_value *item, struct lease *ret_lease,
-                                struct err *err);
+enum lease_item lease_from_item(const struct aws_json_value *item, struct str stream_arn,
+                                struct lease *ret_lease, struct err *err);
+/* The ARN in d2pStream; borrowed. STR_NONE when there is none. */
+struct str lease_item_stream(const struct aws_json_value *item);
 
 /* Texts of one request, built in one buffer; valid until the next use of the same lease_write. */
 struct lease_write {
@@ -42,9 +52,10 @@ void lease_write_init(struct lease_write *write);
 void lease_write_done(struct lease_write *write);
 
 /* Each returns false only when the texts do not fit (ERR_INTERNAL). `lease` is the item as last read. */
-/* PutItem, if absent: counter 0, nobody's. */
-bool lease_write_create(struct lease_write *write, const struct lease *lease, struct err *err);
-/* leaseCounter = N: N+1, owner = me; one more owner switch when there was another owner. */
+/* PutItem, if absent: counter 0, nobody's. stream_arn becomes d2pStream. */
+bool lease_write_create(struct lease_write *write, const struct lease *lease, struct str stream_arn,
+                        struct err *err);
+/* leaseCounter = N: N+1, owner = me; one more owner switch when there was another owner; d2pWantedBy removed. */
 bool lease_write_take(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err);
 /* leaseCounter = N: N+1 (and, when it moved, the checkpoint: see lease_write_checkpoint). */
@@ -56,6 +67,14 @@ bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease
 /* leaseCounter = N: N+1, leaseOwner removed, and with checkpoint not NULL the checkpoint as above: a clean stop. */
 bool lease_write_release(struct lease_write *write, const struct lease *lease,
                          const struct position *checkpoint, struct err *err);
+/* leaseOwner = its owner: d2pWantedBy = me. The counter is its owner's and stays. */
+bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
+                      struct err *err);
+/* leaseCounter = N: N+1, owner = to, d2pWantedBy removed, and with checkpoint not NULL the checkpoint as above. */
+bool lease_write_hand_over(struct lease_write *write, const struct lease *lease, struct str to,
+                           const struct position *checkpoint, struct err *err);
+/* leaseCounter = N: DeleteItem. */
+bool lease_write_delete(struct lease_write *write, const struct lease *lease, struct err *err);
 /* {"leaseKey":{"S":...}} only. */
 bool lease_write_key(struct lease_write *write, const struct lease *lease, struct err *err);
 

@@ -44,6 +44,9 @@ static void on_closed(struct lease_holder *holder, const struct err *err) {
 /* A write failed for a reason that may pass. */
 static void try_again(struct lease_holder *holder, const struct err *err) {
     holder->tries++;
+    if (err->class != ERR_CLASS_THROTTLE && holder->unclear_since_ns == 0) {
+        holder->unclear_since_ns = holder->write_started_ns;
+    }
     bool give_up = holder->tries > holder->options.retries;
     if (holder->tries == 1 || give_up) {
         LOG_WARN("lease", give_up ? "write-put-off" : "write-failed",
@@ -64,40 +67,55 @@ static void try_again(struct lease_holder *holder, const struct err *err) {
     lane_timer_set_ms(&holder->timer, delay);
 }
 
-static void written(void *ctx, const struct err *err) {
+/* The write that was to be the last one is in the table. */
+static bool has_closed(const struct lease_holder *holder) {
+    bool finished = holder->lease.checkpoint.kind == POSITION_SHARD_END;
+    return finished || !lease_table_is_mine(holder->options.table, &holder->lease);
+}
+
+static void renewed(struct lease_holder *holder, bool earlier) {
+    /* The lease lives from when the write was applied; of an earlier one, only the first moment is known. */
+    bool unclear = earlier && holder->unclear_since_ns != 0;
+    holder->renewed_ns = unclear ? holder->unclear_since_ns : holder->write_started_ns;
+    holder->unclear_since_ns = 0;
+    holder->tries = 0;
+    backoff_reset(&holder->backoff);
+    if (has_closed(holder)) {
+        on_closed(holder, NULL);
+        return;
+    }
+    if (holder->closing || unclear) {
+        write_now(holder);
+    } else {
+        lane_timer_set_ms(&holder->timer, interval_ms(holder));
+    }
+    if (!holder->closing && holder->lease.wanted_by[0] != '\0' && !holder->told_wanted) {
+        holder->told_wanted = true;
+        holder->events.wanted(holder->ctx);
+    }
+    if (!holder->closing && lease_holder_is_valid(holder)) {
+        holder->events.renewed(holder->ctx);
+    }
+}
+
+static void written(void *ctx, const struct err *err, bool earlier) {
     struct lease_holder *holder = ctx;
     holder->writing = false;
     if (holder->stopped) {
         return;
     }
     if (err == NULL) {
-        holder->renewed_ns = holder->write_started_ns;
-        holder->tries = 0;
-        backoff_reset(&holder->backoff);
-        bool released = holder->lease.owner[0] == '\0';
-        bool finished = holder->lease.checkpoint.kind == POSITION_SHARD_END;
-        if (released || finished) {
-            on_closed(holder, NULL);
-        } else if (holder->closing) {
-            write_now(holder);
-        } else {
-            lane_timer_set_ms(&holder->timer, interval_ms(holder));
-            holder->events.renewed(holder->ctx);
-        }
-        return;
-    }
-    if (err->code == ERR_LEASE_LOST) {
+        renewed(holder, earlier);
+    } else if (err->code == ERR_LEASE_LOST) {
         holder->stopped = true;
         holder->events.lost(holder->ctx, err);
-        return;
-    }
-    if (err->code == ERR_TABLE_GONE || err->class == ERR_CLASS_FATAL ||
-        err->code == ERR_AWS_DENIED) {
+    } else if (err->code == ERR_TABLE_GONE || err->class == ERR_CLASS_FATAL ||
+               err->code == ERR_AWS_DENIED) {
         holder->stopped = true;
         holder->events.failed(holder->ctx, err);
-        return;
+    } else {
+        try_again(holder, err);
     }
-    try_again(holder, err);
 }
 
 /* The position, if it is ahead of what the table holds. */
@@ -122,7 +140,8 @@ static void write_now(void *ctx) {
         position = (struct position){.kind = POSITION_SHARD_END};
         moved = true;
     } else if (holder->closing) {
-        change = LEASE_RELEASE;
+        bool asked = holder->hand_over && holder->lease.wanted_by[0] != '\0';
+        change = asked ? LEASE_HAND_OVER : LEASE_RELEASE;
     }
     lease_table_change(holder->options.table, change, &holder->lease, moved ? &position : NULL,
                        written, holder);
@@ -145,6 +164,11 @@ void lease_holder_finish(struct lease_holder *holder) {
 }
 
 void lease_holder_release(struct lease_holder *holder) {
+    close_soon(holder);
+}
+
+void lease_holder_hand_over(struct lease_holder *holder) {
+    holder->hand_over = true;
     close_soon(holder);
 }
 

@@ -24,9 +24,11 @@ struct lease_holder_events {
     bool (*position)(void *ctx, struct position *ret_position);
     /* Renewed: reading may go on if it was held back. */
     void (*renewed)(void *ctx);
+    /* Another worker has asked for it, for the first time: lease_holder_hand_over when all is acknowledged. */
+    void (*wanted)(void *ctx);
     /* Another worker has the lease, or it is gone. Nothing more is written. */
     void (*lost)(void *ctx, const struct err *err);
-    /* lease_holder_finish or _release has been written (err NULL) or given up. */
+    /* lease_holder_finish, _release or _hand_over has been written (err NULL) or given up. */
     void (*closed)(void *ctx, const struct err *err);
     /* The table was deleted, or every write is refused: nothing can be kept. */
     void (*failed)(void *ctx, const struct err *err);
@@ -42,10 +44,14 @@ struct lease_holder {
     uint32_t tries;      /* of the write that keeps failing */
     uint64_t renewed_ns; /* when the last successful write was *started* */
     uint64_t write_started_ns;
+    uint64_t
+        unclear_since_ns; /* start of the first write since then that may have been applied; 0: none */
     bool writing;
     bool stopped; /* lost, closed or failed: nothing more is written */
-    bool closing; /* finish or release wanted */
+    bool closing; /* finish, release or hand-over wanted */
     bool finish;
+    bool hand_over;
+    bool told_wanted;
 };
 
 /* The lease was taken just now, by a write started at taken_ns. Starts renewing. */
@@ -58,6 +64,8 @@ bool lease_holder_is_valid(const struct lease_holder *holder);
 void lease_holder_finish(struct lease_holder *holder);
 /* Writes the newest position and gives the lease back. */
 void lease_holder_release(struct lease_holder *holder);
+/* Writes the newest position and makes whoever asked the owner; gives it back when nobody asks any more. */
+void lease_holder_hand_over(struct lease_holder *holder);
 /* No further event; what is under way must be cancelled by freeing the table, or has ended. */
 void lease_holder_stop(struct lease_holder *holder);
 

@@ -20,12 +20,15 @@ struct op {
     struct lane_timer
         timer; /* the next poll, or a failure that must not be reported inside the call */
     lease_table_done *done;
+    lease_table_changed *changed; /* instead, of a change */
+    bool earlier;
     void *ctx;
     struct err err;
 
-    void (*each)(void *ctx, const struct lease *lease); /* scan */
-    struct buf start_key;                               /* scan: LastEvaluatedKey as JSON */
-    struct lease *lease;                                /* change */
+    lease_table_saw *saw; /* scan */
+    struct buf start_key; /* scan: LastEvaluatedKey as JSON */
+    struct lease *lease;  /* change, create */
+    enum lease_change change;
     struct lease wanted; /* change: the item if the write was applied */
     uint64_t give_up_ms; /* ensure */
 };
@@ -34,6 +37,7 @@ struct lease_table {
     struct service *service;
     char *name;
     char *worker_id;
+    char *stream_arn;
     enum table_billing billing;
     struct aws_linked_list ops; /* under way */
     struct lease_write write;   /* texts of the request being built */
@@ -50,7 +54,8 @@ struct lease_table *lease_table_new(const struct lease_table_options *options) {
     lease_write_init(&table->write);
     table->name = str_dup(options->name);
     table->worker_id = str_dup(options->worker_id);
-    if (table->name == NULL || table->worker_id == NULL) {
+    table->stream_arn = str_dup(options->stream_arn);
+    if (table->name == NULL || table->worker_id == NULL || table->stream_arn == NULL) {
         lease_table_free(table);
         return NULL;
     }
@@ -78,12 +83,15 @@ void lease_table_free(struct lease_table *table) {
     lease_write_done(&table->write);
     free(table->name);
     free(table->worker_id);
+    free(table->stream_arn);
     free(table);
 }
 
 /* Frees the operation first: done may free the table. */
 static void op_finish(struct op *op, const struct err *err) {
     lease_table_done *done = op->done;
+    lease_table_changed *changed = op->changed;
+    bool earlier = op->earlier;
     void *ctx = op->ctx;
     struct err copy = err != NULL ? *err : ERR_NONE;
     if (err != NULL) {
@@ -91,7 +99,11 @@ static void op_finish(struct op *op, const struct err *err) {
     }
     aws_linked_list_remove(&op->node);
     op_free(op);
-    done(ctx, err != NULL ? &copy : NULL);
+    if (changed != NULL) {
+        changed(ctx, err != NULL ? &copy : NULL, earlier);
+    } else {
+        done(ctx, err != NULL ? &copy : NULL);
+    }
 }
 
 /* Never a silent new start. */
@@ -210,9 +222,9 @@ static int scan_item(size_t index, const struct aws_json_value *item, bool *ret_
     struct op *op = ctx;
     struct lease lease;
     struct err err = ERR_NONE;
-    switch (lease_from_item(item, &lease, &err)) {
+    switch (lease_from_item(item, str_of(op->table->stream_arn), &lease, &err)) {
     case LEASE_ITEM_OK:
-        op->each(op->ctx, &lease);
+        op->saw(op->ctx, &lease, lease_item_stream(item));
         break;
     case LEASE_ITEM_BROKEN:
         LOG_WARN("lease", "item-broken", LOG_TEXT("table", op->table->name), LOG_ERR(&err));
@@ -275,47 +287,83 @@ static void scan_page(struct op *op) {
     op_started(op, table_scan(op->table->service, name_of(op->table), start, scan_got, op));
 }
 
-void lease_table_scan(struct lease_table *table, void (*each)(void *ctx, const struct lease *lease),
-                      lease_table_done *done, void *ctx) {
+void lease_table_scan(struct lease_table *table, lease_table_saw *saw, lease_table_done *done,
+                      void *ctx) {
     struct op *op = op_new(table, done, ctx);
-    op->each = each;
+    op->saw = saw;
     scan_page(op);
 }
 
-/* ---- create ---- */
+/* ---- create, delete ---- */
 
-static void created(void *ctx, const struct err *err, const struct aws_json_value *reply) {
-    (void)reply;
-    struct op *op = ctx;
-    op->call = NULL;
-    op_finish(op, err != NULL && err->code != ERR_AWS_CONDITION ? err : NULL);
+/* The lease in the item; false when it is none of ours to read. */
+static bool read_item(const struct op *op, const struct aws_json_value *item,
+                      struct lease *ret_lease) {
+    struct err broken = ERR_NONE;
+    return item != NULL && lease_from_item(item, str_of(op->table->stream_arn), ret_lease,
+                                           &broken) == LEASE_ITEM_OK;
 }
 
-void lease_table_create(struct lease_table *table, const struct lease *lease,
-                        lease_table_done *done, void *ctx) {
+static void created(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    struct op *op = ctx;
+    op->call = NULL;
+    struct lease there;
+    bool exists = err != NULL && err->code == ERR_AWS_CONDITION;
+    if (exists && read_item(op, json_get(reply, "Item"), &there)) {
+        *op->lease = there;
+    }
+    op_finish(op, exists ? NULL : err);
+}
+
+void lease_table_create(struct lease_table *table, struct lease *lease, lease_table_done *done,
+                        void *ctx) {
     struct op *op = op_new(table, done, ctx);
     struct service_call *call = NULL;
-    if (lease_write_create(&table->write, lease, &op->err)) {
+    op->lease = lease;
+    if (lease_write_create(&table->write, lease, str_of(table->stream_arn), &op->err)) {
         call = table_put(table->service, name_of(table), table->write.key_json,
                          &table->write.expression, created, op);
     }
     op_started(op, call);
 }
 
+static void deleted(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    (void)reply;
+    struct op *op = ctx;
+    op->call = NULL;
+    op_finish(op, err);
+}
+
+void lease_table_delete(struct lease_table *table, const struct lease *lease,
+                        lease_table_done *done, void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    struct service_call *call = NULL;
+    if (lease_write_delete(&table->write, lease, &op->err)) {
+        call = table_delete(table->service, name_of(table), table->write.key_json,
+                            &table->write.expression, deleted, op);
+    }
+    op_started(op, call);
+}
+
 /* ---- change ---- */
 
-/* The item (NULL: gone) differs from what was expected: was it our own write, whose reply was lost? */
+bool lease_table_is_mine(const struct lease_table *table, const struct lease *lease) {
+    return strcmp(lease->owner, table->worker_id) == 0;
+}
+
+/* The item (NULL: gone) differs from what was expected: was it our own write, whose reply was lost? Nobody else raises
+ * the counter of what is ours and leaves it ours. */
 static void judge(struct op *op, const struct aws_json_value *item) {
     struct lease now;
-    struct err broken = ERR_NONE;
-    if (lease_from_item(item, &now, &broken) != LEASE_ITEM_OK) {
+    if (!read_item(op, item, &now)) {
         now.key[0] = '\0';
     }
-    bool applied = now.key[0] != '\0' && now.counter == op->wanted.counter &&
-                   strcmp(now.owner, op->wanted.owner) == 0 &&
-                   position_compare(&now.checkpoint, &op->wanted.checkpoint) == 0;
+    bool next = now.key[0] != '\0' && now.counter == op->wanted.counter;
+    bool applied = next && strcmp(now.owner, op->wanted.owner) == 0;
+    bool kept = next && lease_table_is_mine(op->table, &now);
     *op->lease = now;
-    if (applied) {
+    if (op->change != LEASE_WANT && (applied || kept)) {
+        op->earlier = true;
         op_finish(op, NULL);
         return;
     }
@@ -343,7 +391,9 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
     struct op *op = ctx;
     op->call = NULL;
     if (err == NULL) {
-        *op->lease = op->wanted;
+        if (!read_item(op, json_get(reply, "Attributes"), op->lease)) {
+            *op->lease = op->wanted;
+        }
         op_finish(op, NULL);
         return;
     }
@@ -368,40 +418,53 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
     op_started(op, call);
 }
 
-static bool write_change(struct lease_table *table, struct op *op, enum lease_change change,
-                         const struct position *checkpoint) {
+static bool write_change(struct op *op, const struct position *checkpoint) {
+    struct lease_table *table = op->table;
     struct lease_write *write = &table->write;
     struct lease *wanted = &op->wanted;
+    struct str me = str_of(table->worker_id);
     *wanted = *op->lease;
-    wanted->counter++;
+    wanted->counter += op->change == LEASE_WANT ? 0 : 1;
     if (checkpoint != NULL) {
         wanted->checkpoint = *checkpoint;
         wanted->owner_switches = 0;
     }
-    switch (change) {
+    switch (op->change) {
     case LEASE_TAKE:
-        if (wanted->owner[0] != '\0' && strcmp(wanted->owner, table->worker_id) != 0) {
+        if (wanted->owner[0] != '\0' && !lease_table_is_mine(table, wanted)) {
             wanted->owner_switches++;
         }
-        (void)str_copy(str_of(table->worker_id), wanted->owner, sizeof wanted->owner);
-        return lease_write_take(write, op->lease, str_of(table->worker_id), &op->err);
+        wanted->wanted_by[0] = '\0';
+        (void)str_copy(me, wanted->owner, sizeof wanted->owner);
+        return lease_write_take(write, op->lease, me, &op->err);
     case LEASE_RENEW:
         return lease_write_renew(write, op->lease, &op->err);
     case LEASE_CHECKPOINT:
         return lease_write_checkpoint(write, op->lease, checkpoint, &op->err);
     case LEASE_RELEASE:
         wanted->owner[0] = '\0';
+        wanted->wanted_by[0] = '\0';
         return lease_write_release(write, op->lease, checkpoint, &op->err);
+    case LEASE_HAND_OVER:
+        memcpy(wanted->owner, wanted->wanted_by, sizeof wanted->owner);
+        wanted->wanted_by[0] = '\0';
+        return lease_write_hand_over(write, op->lease, str_of(op->lease->wanted_by), checkpoint,
+                                     &op->err);
+    case LEASE_WANT:
+        (void)str_copy(me, wanted->wanted_by, sizeof wanted->wanted_by);
+        return lease_write_want(write, op->lease, me, &op->err);
     }
-    return err_set(&op->err, ERR_INTERNAL, "unknown lease change %d", (int)change);
+    return err_set(&op->err, ERR_INTERNAL, "unknown lease change %d", (int)op->change);
 }
 
 void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
-                        const struct position *checkpoint, lease_table_done *done, void *ctx) {
-    struct op *op = op_new(table, done, ctx);
+                        const struct position *checkpoint, lease_table_changed *done, void *ctx) {
+    struct op *op = op_new(table, NULL, ctx);
+    op->changed = done;
+    op->change = change;
     op->lease = lease;
     struct service_call *call = NULL;
-    if (write_change(table, op, change, checkpoint)) {
+    if (write_change(op, checkpoint)) {
         call = table_update(table->service, name_of(table), table->write.key_json,
                             &table->write.expression, changed, op);
     }

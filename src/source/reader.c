@@ -77,6 +77,11 @@ static void check_drained(struct reader *reader) {
         release(reader);
         return;
     }
+    if (reader->handing_over) {
+        set_state(reader, READER_CLOSING, "hand over");
+        lease_holder_hand_over(&reader->holder);
+        return;
+    }
     set_state(reader, READER_ENDED, "acknowledged to the end");
     LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
     lane_post(reader->worker->common->lane, &reader->shard->ended_message,
@@ -602,6 +607,17 @@ static void holder_renewed(void *ctx) {
     }
 }
 
+/* Acknowledged to here and checkpointed, so that the next owner repeats nothing. What is near its end stays. */
+static void holder_wanted(void *ctx) {
+    struct reader *reader = ctx;
+    if (reader->state < READER_DRAINING) {
+        LOG_INFO("lease", "wanted", LOG_TEXT("shard", reader->shard->node->id),
+                 LOG_TEXT("by", reader->holder.lease.wanted_by));
+        reader->handing_over = true;
+        drain(reader, "another worker wants it");
+    }
+}
+
 static void holder_lost(void *ctx, const struct err *err) {
     struct reader *reader = ctx;
     LOG_WARN("lease", "lost", LOG_TEXT("shard", reader->shard->node->id), LOG_ERR(err));
@@ -631,6 +647,7 @@ static void holder_failed(void *ctx, const struct err *err) {
 static const struct lease_holder_events holder_events = {
     .position = holder_position,
     .renewed = holder_renewed,
+    .wanted = holder_wanted,
     .lost = holder_lost,
     .closed = holder_closed,
     .failed = holder_failed,

@@ -66,6 +66,7 @@ struct reader {
     bool drained; /* the last page was empty: not behind */
     bool told_tip;
     bool stopping;
+    bool handing_over; /* another worker asked for the lease */
     enum shard_result result;
     struct aws_linked_list_node queue_node; /* in the worker's list of readers waiting for room */
     bool queued;

@@ -9,11 +9,14 @@
 #define SOURCE_SHARD_H
 
 #include "source/lease.h"
+#include "source/lease_taker.h"
 #include "source/shard_graph.h"
 
 #include <aws/common/linked_list.h>
 
+struct claims;
 struct coordinator;
+struct lease_maker;
 struct reader;
 struct worker;
 
@@ -27,20 +30,25 @@ enum shard_state {
 
 enum shard_result {
     SHARD_RESULT_FINISHED, /* SHARD_END is written */
-    SHARD_RESULT_RELEASED, /* checkpointed and given back */
+    SHARD_RESULT_RELEASED, /* checkpointed, and given back or handed over */
     SHARD_RESULT_LOST,     /* another worker has the lease */
 };
 
 struct shard {
     struct coordinator *coordinator;
+    struct claims *claims;     /* while it is claimed */
+    struct lease_maker *maker; /* while its lease is made */
     struct shard_node *node;
     enum shard_state state;
     bool has_lease;
     struct lease lease;
-    uint64_t
-        counter_seen_ns;   /* monotonic: since when lease.counter stands still; 0: claim at once */
+    struct lease_watch watch;   /* of its lease */
+    bool expired;               /* its owner is gone, as the newest scan saw it */
+    uint64_t asked_ns;          /* since when its owner is asked to hand it over; 0: not */
+    enum taker_verdict verdict; /* what is to be done about its lease, while queued */
+    bool queued;
+    struct aws_linked_list_node claim_node;
     uint64_t claimed_ns;   /* when the write that took the lease was started */
-    bool other_alive;      /* its owner, another worker, was seen moving the counter */
     uint32_t scan;         /* the scan that saw its lease last */
     struct worker *worker; /* while OPEN or ENDED */
     struct reader *reader; /* the worker's lane's */
@@ -48,6 +56,7 @@ struct shard {
     bool reached_tip;
     uint32_t child_tries;  /* searches for children after the end */
     uint64_t child_due_ns; /* the next one */
+    bool child_queued;     /* it waits for it in discovery's list */
     struct aws_linked_list_node ended_node;
     enum shard_result result;
     struct lane_message open_message;
@@ -56,5 +65,13 @@ struct shard {
     struct lane_message ended_message;
     struct lane_message closed_message;
 };
+
+void shard_set_state(struct shard *shard, enum shard_state state);
+/* In a queue of claims or not. */
+void shard_set_queued(struct shard *shard, bool queued);
+/* A new item of the table says so: IDLE or FINISHED. */
+void shard_settle(struct shard *shard);
+/* It may be read: its parent is absent, without a lease, or FINISHED. */
+bool shard_is_ready(const struct shard *shard);
 
 #endif

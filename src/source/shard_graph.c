@@ -5,6 +5,11 @@
 
 #include <stdlib.h>
 
+/* No record is trimmed before it is 24 hours old, so no younger shard is. */
+static const int64_t RETENTION_MS = INT64_C(24) * 60 * 60 * 1000;
+/* Full listings that an unlisted parent is waited for: a service whose ids mean something else must not stop us. */
+enum { WAIT_LISTINGS = 8 };
+
 /* How sure the times in ids must be that a shard ended before another time. */
 static const int64_t ENDED_MARGIN_MS = INT64_C(10) * 60 * 1000;
 
@@ -16,12 +21,14 @@ struct node {
     bool ended;      /* has an ending sequence number */
     bool seen;       /* in the listing under way, or found by shard_graph_add_one meanwhile */
     bool found_alone;
+    uint32_t listings; /* full ones that showed it without its parent */
     /* Marks of one computation, valid only inside it. */
     bool visited;
     enum shard_lease lease; /* its own */
     enum shard_lease above; /* the nearest ancestor's that has one */
     bool leased_below;      /* a descendant has one */
     bool wanted;            /* KCL's walk from an open shard without lease goes through here */
+    bool held;              /* its parent, or an ancestor's, is yet to be listed */
     bool before_start;      /* it ended before the start, and so did its ancestors */
     struct node *walk;      /* whose walk towards the root came here last */
 };
@@ -34,6 +41,7 @@ struct shard_graph {
     struct shard_node **order; /* of shard_graph_sorted */
     size_t order_capacity;
     bool order_fresh;
+    bool waiting; /* some node was held back */
 };
 
 static struct node *node_of(struct shard_node *node) {
@@ -259,6 +267,7 @@ void shard_graph_end(struct shard_graph *graph, void (*dropped)(void *ctx, struc
     for (size_t i = 0; i < graph->count; i++) {
         struct node *node = graph->nodes[i];
         node->node.listed = node->seen && !node->found_alone;
+        node->listings += node->node.listed && node->node.parent == NULL ? 1 : 0;
         node->seen = node->seen || node->node.pinned;
         kept += node->seen;
     }
@@ -403,8 +412,17 @@ static bool ended_before(const struct node *node, int64_t start_ms) {
     return true;
 }
 
-/* Parents first: who has a lease, who has one above, who is older than the start. */
-static void mark_down(struct shard_node *const *order, size_t count, int64_t start_ms,
+/* Its parent exists, though no listing has shown it. */
+static bool awaits_parent(const struct node *node, int64_t now_ms) {
+    int64_t created_ms;
+    return node->node.parent == NULL && node->parent_id != NULL && now_ms > 0 &&
+           node->listings < WAIT_LISTINGS &&
+           shard_id_created_ms(str_of(node->parent_id), &created_ms) &&
+           created_ms > now_ms - RETENTION_MS;
+}
+
+/* Parents first: who has a lease, who has one above, who is older than the start, who is held back. */
+static void mark_down(struct shard_node *const *order, size_t count, struct shard_start start,
                       enum shard_lease (*lease)(void *ctx, const struct shard_node *node),
                       void *ctx) {
     for (size_t i = 0; i < count; i++) {
@@ -416,8 +434,11 @@ static void mark_down(struct shard_node *const *order, size_t count, int64_t sta
             node->above = parent->lease != SHARD_LEASE_NONE ? parent->lease : parent->above;
         }
         node->before_start =
-            (parent == NULL || parent->before_start) && ended_before(node, start_ms);
-        node->wanted = node->lease == SHARD_LEASE_NONE && node->node.open;
+            (parent == NULL || parent->before_start) && ended_before(node, start.ms);
+        bool unleased = node->lease == SHARD_LEASE_NONE;
+        node->held =
+            unleased && (parent != NULL ? parent->held : awaits_parent(node, start.now_ms));
+        node->wanted = unleased && node->node.open && !node->held;
         node->leased_below = false;
     }
 }
@@ -443,7 +464,7 @@ static bool is_missing(struct node *node, struct shard_start start, struct shard
         .at = whole ? POSITION_TRIM_HORIZON : POSITION_LATEST,
         .start_ms = node->above == SHARD_LEASE_READ ? 0 : start.ms,
     };
-    if (node->lease != SHARD_LEASE_NONE || (node->before_start && !below)) {
+    if (node->lease != SHARD_LEASE_NONE || node->held || (node->before_start && !below)) {
         return false;
     }
     return node->node.open || (whole && (node->wanted || !node->leased_below));
@@ -460,14 +481,16 @@ bool shard_graph_missing(struct shard_graph *graph, struct shard_start start,
     if (order == NULL) {
         return false;
     }
-    mark_down(order, count, start.ms, lease, ctx);
+    mark_down(order, count, start, lease, ctx);
     mark_up(order, count);
     struct shard_missing *missing = malloc((count + 1) * sizeof *missing);
     if (missing == NULL) {
         return no_memory(err);
     }
     size_t found = 0;
+    graph->waiting = false;
     for (size_t i = 0; i < count; i++) {
+        graph->waiting = graph->waiting || node_of(order[i])->held;
         if (is_missing(node_of(order[i]), start, &missing[found])) {
             found++;
         }
@@ -475,4 +498,8 @@ bool shard_graph_missing(struct shard_graph *graph, struct shard_start start,
     *ret = missing;
     *ret_count = found;
     return true;
+}
+
+bool shard_graph_is_waiting(const struct shard_graph *graph) {
+    return graph->waiting;
 }

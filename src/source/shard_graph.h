@@ -59,6 +59,7 @@ enum shard_lease {
 struct shard_start {
     enum position_kind initial; /* TRIM_HORIZON or LATEST */
     int64_t ms;                 /* what was created before is passed over; 0: nothing is */
+    int64_t now_ms;             /* the service's clock; 0: not known */
 };
 
 /* Where a lease must be made (node), and at which checkpoint. */
@@ -79,9 +80,14 @@ struct shard_missing {
  * time, a closed shard without leased ancestor gets none when its children are older than that by a good margin (all
  * it holds is older too) and its parent gets none either.
  *
+ * Listings are no snapshots: a shard may be shown before its parent. One whose parent is not listed though it is too young to
+ * be trimmed is held back with all below it, for some listings (shard_graph_is_waiting), unless it has a lease.
+ *
  * lease tells what lease a node has; it is asked once for each. Parents first. *ret is malloc'ed; the caller frees it. */
 bool shard_graph_missing(struct shard_graph *graph, struct shard_start start,
                          enum shard_lease (*lease)(void *ctx, const struct shard_node *node),
                          void *ctx, struct shard_missing **ret, size_t *ret_count, struct err *err);
+/* The last shard_graph_missing held something back: list again soon. */
+bool shard_graph_is_waiting(const struct shard_graph *graph);
 
 #endif

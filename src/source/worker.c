@@ -374,6 +374,7 @@ static void do_open(void *ctx) {
             .service = worker->parts.table,
             .name = common->options.lease_table,
             .worker_id = common->options.worker_id,
+            .stream_arn = common->options.stream_arn,
             .billing = common->options.billing,
         };
         worker->leases = lease_table_new(&options);

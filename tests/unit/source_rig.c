@@ -493,7 +493,7 @@ static bool read_lease(struct source_rig *rig, const char *shard, struct lease *
     struct aws_json_value *json =
         aws_json_value_new_from_string(aws_default_allocator(), aws_byte_cursor_from_c_str(text));
     assert_non_null(json);
-    if (lease_from_item(json, lease, &err) != LEASE_ITEM_OK) {
+    if (lease_from_item(json, STR(RIG_ARN), lease, &err) != LEASE_ITEM_OK) {
         fail_msg("%s: %s", text, err.text);
     }
     aws_json_value_destroy(json);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#define ARN "arn:aws:dynamodb:eu-west-1:1:table/t/stream/x"
+
 static const char full_item[] =
     "{\"leaseKey\":{\"S\":\"shardId-00000001541626099285-f35f62ef\"},"
     "\"leaseOwner\":{\"S\":\"host:6a5b\"},\"leaseCounter\":{\"N\":\"41\"},"
@@ -17,7 +19,8 @@ static const char full_item[] =
     "\"checkpointSubSequenceNumber\":{\"N\":\"0\"},"
     "\"parentShardId\":{\"SS\":[\"shardId-00000001541626000000-aaaaaaaa\"]},"
     "\"d2pStream\":{\"S\":\"arn:aws:dynamodb:eu-west-1:1:table/t/stream/x\"},"
-    "\"d2pStart\":{\"N\":\"1795441620000\"},\"childShardIds\":{\"SS\":[\"c\"]},"
+    "\"d2pStart\":{\"N\":\"1795441620000\"},\"d2pWantedBy\":{\"S\":\"other:1\"},"
+    "\"childShardIds\":{\"SS\":[\"c\"]},"
     "\"unknown\":{\"M\":{}}}";
 
 static enum lease_item read_item(const char *text, struct lease *lease, struct err *err) {
@@ -25,7 +28,7 @@ static enum lease_item read_item(const char *text, struct lease *lease, struct e
     struct aws_json_value *item =
         aws_json_value_new_from_string(aws_default_allocator(), aws_byte_cursor_from_c_str(text));
     assert_non_null(item);
-    enum lease_item result = lease_from_item(item, lease, err);
+    enum lease_item result = lease_from_item(item, STR(ARN), lease, err);
     aws_json_value_destroy(item);
     assert_int_equal(err_is_set(err), result == LEASE_ITEM_BROKEN);
     return result;
@@ -45,7 +48,8 @@ static void test_reads_a_full_item(void **state) {
     position_format(&lease.checkpoint, text);
     assert_string_equal(text, "000000000000000032468");
     assert_string_equal(lease.parent, "shardId-00000001541626000000-aaaaaaaa");
-    assert_string_equal(lease.stream, "arn:aws:dynamodb:eu-west-1:1:table/t/stream/x");
+    assert_int_equal(lease.stream, LEASE_STREAM_OURS);
+    assert_string_equal(lease.wanted_by, "other:1");
     assert_int_equal(lease.start_ms, 1795441620000);
 }
 
@@ -59,7 +63,8 @@ static void test_reads_a_javas_smallest_item(void **state) {
                      LEASE_ITEM_OK);
     assert_string_equal(lease.owner, "");
     assert_string_equal(lease.parent, "");
-    assert_string_equal(lease.stream, "");
+    assert_int_equal(lease.stream, LEASE_STREAM_NONE);
+    assert_string_equal(lease.wanted_by, "");
     assert_int_equal(lease.counter, 0);
     assert_int_equal(lease.owner_switches, 0);
     assert_int_equal(lease.start_ms, 0);
@@ -70,6 +75,11 @@ static void test_reads_a_javas_smallest_item(void **state) {
                   &lease, &err),
         LEASE_ITEM_OK);
     assert_int_equal(lease.checkpoint.kind, POSITION_SHARD_END);
+    assert_int_equal(read_item("{\"leaseKey\":{\"S\":\"s\"},\"leaseCounter\":{\"N\":\"0\"},"
+                               "\"checkpoint\":{\"S\":\"7\"},\"d2pStream\":{\"S\":\"" ARN "y\"}}",
+                               &lease, &err),
+                     LEASE_ITEM_OK);
+    assert_int_equal(lease.stream, LEASE_STREAM_OTHER);
 }
 
 static void test_skips_what_is_no_lease(void **state) {
@@ -248,7 +258,7 @@ static void test_create(void **state) {
     lease_write_init(&write);
     struct lease lease = sample();
     lease.checkpoint = at("TRIM_HORIZON");
-    assert_true(lease_write_create(&write, &lease, &err));
+    assert_true(lease_write_create(&write, &lease, STR(ARN), &err));
     assert_text(write.key_json,
                 "{\"leaseKey\":{\"S\":\"shard-1\"},\"leaseCounter\":{\"N\":\"0\"},"
                 "\"ownerSwitchesSinceCheckpoint\":{\"N\":\"0\"},"
@@ -262,23 +272,23 @@ static void test_create(void **state) {
     assert_placeholders(&write.expression);
 
     struct lease root = {.key = "a \"b\"", .checkpoint = {.kind = POSITION_LATEST}};
-    assert_true(lease_write_create(&write, &root, &err));
+    assert_true(lease_write_create(&write, &root, STR(ARN), &err));
     assert_text(write.key_json,
                 "{\"leaseKey\":{\"S\":\"a \\\"b\\\"\"},\"leaseCounter\":{\"N\":\"0\"},"
                 "\"ownerSwitchesSinceCheckpoint\":{\"N\":\"0\"},"
                 "\"checkpoint\":{\"S\":\"LATEST\"},"
-                "\"checkpointSubSequenceNumber\":{\"N\":\"0\"}}");
+                "\"checkpointSubSequenceNumber\":{\"N\":\"0\"},\"d2pStream\":{\"S\":\"" ARN "\"}}");
 
     /* what is written is what is read */
     char item[4096];
-    assert_true(lease_write_create(&write, &lease, &err));
+    assert_true(lease_write_create(&write, &lease, STR(ARN), &err));
     assert_true(str_copy(write.key_json, item, sizeof item));
     struct lease again;
     assert_int_equal(read_item(item, &again, &err), LEASE_ITEM_OK);
     assert_string_equal(again.key, lease.key);
     assert_string_equal(again.owner, "");
     assert_string_equal(again.parent, lease.parent);
-    assert_string_equal(again.stream, lease.stream);
+    assert_int_equal(again.stream, LEASE_STREAM_OURS);
     assert_int_equal(again.start_ms, lease.start_ms);
     assert_int_equal(again.counter, 0);
     lease_write_done(&write);
@@ -293,10 +303,12 @@ static void test_take(void **state) {
     assert_true(lease_write_take(&write, &lease, STR("me:1"), &err));
     assert_text(write.key_json, "{\"leaseKey\":{\"S\":\"shard-1\"}}");
     assert_text(write.expression.condition, "#counter = :old");
-    assert_text(write.expression.update, "SET #counter = :new, #owner = :me ADD #switches :one");
-    assert_text(write.expression.names_json,
-                "{\"#counter\":\"leaseCounter\",\"#owner\":\"leaseOwner\","
-                "\"#switches\":\"ownerSwitchesSinceCheckpoint\"}");
+    assert_text(write.expression.update,
+                "SET #counter = :new, #owner = :me REMOVE #wanted ADD #switches :one");
+    assert_text(
+        write.expression.names_json,
+        "{\"#counter\":\"leaseCounter\",\"#owner\":\"leaseOwner\",\"#wanted\":\"d2pWantedBy\","
+        "\"#switches\":\"ownerSwitchesSinceCheckpoint\"}");
     assert_text(write.expression.values_json,
                 "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},\":me\":{\"S\":\"me:1\"},"
                 "\":one\":{\"N\":\"1\"}}");
@@ -307,7 +319,7 @@ static void test_take(void **state) {
     for (size_t i = 0; i < 2; i++) {
         (void)str_copy(str_of(owners[i]), lease.owner, sizeof lease.owner);
         assert_true(lease_write_take(&write, &lease, STR("me:1"), &err));
-        assert_text(write.expression.update, "SET #counter = :new, #owner = :me");
+        assert_text(write.expression.update, "SET #counter = :new, #owner = :me REMOVE #wanted");
         assert_placeholders(&write.expression);
     }
     lease_write_done(&write);
@@ -323,6 +335,7 @@ static void test_renew_and_key(void **state) {
     assert_text(write.key_json, "{\"leaseKey\":{\"S\":\"shard-1\"}}");
     assert_text(write.expression.condition, "#counter = :old");
     assert_text(write.expression.update, "SET #counter = :new");
+    assert_true(write.expression.return_new);
     assert_text(write.expression.values_json, "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"}}");
     assert_placeholders(&write.expression);
 
@@ -369,7 +382,7 @@ static void test_release(void **state) {
     struct lease lease = sample();
     assert_true(lease_write_release(&write, &lease, NULL, &err));
     assert_text(write.expression.condition, "#counter = :old");
-    assert_text(write.expression.update, "SET #counter = :new REMOVE #owner");
+    assert_text(write.expression.update, "SET #counter = :new REMOVE #owner, #wanted");
     assert_placeholders(&write.expression);
 
     struct position position = at("77");
@@ -377,12 +390,60 @@ static void test_release(void **state) {
     assert_text(write.expression.condition, "#counter = :old AND #checkpoint <> :end");
     assert_text(write.expression.update,
                 "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero "
-                "REMOVE #pending, #pendingSub, #owner");
+                "REMOVE #pending, #pendingSub, #owner, #wanted");
     assert_placeholders(&write.expression);
 
     position = at("SHARD_END");
     assert_true(lease_write_release(&write, &lease, &position, &err));
     assert_text(write.expression.condition, "#counter = :old");
+    assert_placeholders(&write.expression);
+    lease_write_done(&write);
+}
+
+static void test_want_and_hand_over(void **state) {
+    (void)state;
+    struct lease_write write;
+    struct err err = ERR_NONE;
+    lease_write_init(&write);
+    struct lease lease = sample();
+    assert_true(lease_write_want(&write, &lease, STR("me:1"), &err));
+    assert_text(write.key_json, "{\"leaseKey\":{\"S\":\"shard-1\"}}");
+    assert_text(write.expression.condition, "#owner = :owner");
+    assert_text(write.expression.update, "SET #wanted = :me");
+    assert_text(write.expression.values_json,
+                "{\":owner\":{\"S\":\"host:6a5b\"},\":me\":{\"S\":\"me:1\"}}");
+    assert_placeholders(&write.expression);
+
+    assert_true(lease_write_hand_over(&write, &lease, STR("other:1"), NULL, &err));
+    assert_text(write.expression.condition, "#counter = :old");
+    assert_text(write.expression.update,
+                "SET #counter = :new, #owner = :to REMOVE #wanted ADD #switches :one");
+    assert_text(write.expression.values_json,
+                "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},\":to\":{\"S\":\"other:1\"},"
+                "\":one\":{\"N\":\"1\"}}");
+    assert_placeholders(&write.expression);
+
+    struct position position = at("77");
+    assert_true(lease_write_hand_over(&write, &lease, STR("other:1"), &position, &err));
+    assert_text(write.expression.condition, "#counter = :old AND #checkpoint <> :end");
+    assert_text(write.expression.update,
+                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
+                "#owner = :to REMOVE #pending, #pendingSub, #wanted");
+    assert_placeholders(&write.expression);
+    lease_write_done(&write);
+}
+
+static void test_delete(void **state) {
+    (void)state;
+    struct lease_write write;
+    struct err err = ERR_NONE;
+    lease_write_init(&write);
+    struct lease lease = sample();
+    assert_true(lease_write_delete(&write, &lease, &err));
+    assert_text(write.key_json, "{\"leaseKey\":{\"S\":\"shard-1\"}}");
+    assert_text(write.expression.condition, "#counter = :old");
+    assert_text(write.expression.values_json, "{\":old\":{\"N\":\"41\"}}");
+    assert_int_equal(write.expression.update.len, 0);
     assert_placeholders(&write.expression);
     lease_write_done(&write);
 }
@@ -396,7 +457,7 @@ static void test_too_large_is_an_error(void **state) {
     struct lease lease = sample();
     struct position position = at("5");
     struct err err = ERR_NONE;
-    assert_false(lease_write_create(&write, &lease, &err));
+    assert_false(lease_write_create(&write, &lease, STR(ARN), &err));
     assert_int_equal(err.code, ERR_INTERNAL);
     err = ERR_NONE;
     assert_false(lease_write_checkpoint(&write, &lease, &position, &err));
@@ -417,6 +478,8 @@ int main(void) {
         cmocka_unit_test(test_renew_and_key),
         cmocka_unit_test(test_checkpoint),
         cmocka_unit_test(test_release),
+        cmocka_unit_test(test_want_and_hand_over),
+        cmocka_unit_test(test_delete),
         cmocka_unit_test(test_too_large_is_an_error),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

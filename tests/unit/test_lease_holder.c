@@ -21,6 +21,7 @@ struct rig {
     struct lease_holder holder;
     const char *position; /* what the window would say; NULL: nothing yet */
     uint32_t renewed;
+    uint32_t wanted;
     uint32_t lost;
     uint32_t closed;
     uint32_t failed;
@@ -35,6 +36,11 @@ static bool on_position(void *ctx, struct position *ret_position) {
 static void on_renewed(void *ctx) {
     struct rig *rig = ctx;
     rig->renewed++;
+}
+
+static void on_wanted(void *ctx) {
+    struct rig *rig = ctx;
+    rig->wanted++;
 }
 
 static void on_lost(void *ctx, const struct err *err) {
@@ -59,6 +65,7 @@ static int setup(void **state) {
     static const struct lease_holder_events events = {
         .position = on_position,
         .renewed = on_renewed,
+        .wanted = on_wanted,
         .lost = on_lost,
         .closed = on_closed,
         .failed = on_failed,
@@ -69,8 +76,10 @@ static int setup(void **state) {
     sim_lane_init(&rig->lane, 1);
     fake_service_init(&rig->service);
     rig->service.base.lane = &rig->lane.base;
-    struct lease_table_options table_options = {
-        .service = &rig->service.base, .name = STR("leases"), .worker_id = STR("me")};
+    struct lease_table_options table_options = {.service = &rig->service.base,
+                                                .name = STR("leases"),
+                                                .worker_id = STR("me"),
+                                                .stream_arn = STR("arn")};
     rig->table = lease_table_new(&table_options);
     struct lease_holder_options options = {
         .table = rig->table,
@@ -233,6 +242,87 @@ static void our_own_write_with_a_lost_reply_is_none(void **state) {
     assert_int_equal(rig->holder.lease.counter, 6);
 }
 
+#define ITEM(owner, counter, checkpoint, more)                                                     \
+    "{\"leaseKey\":{\"S\":\"shard-1\"},\"leaseOwner\":{\"S\":\"" owner "\"},\"leaseCounter\":{"    \
+    "\"N\":\"" counter "\"},\"checkpoint\":{\"S\":\"" checkpoint "\"}" more "}"
+#define WANTED ",\"d2pWantedBy\":{\"S\":\"other\"}"
+
+/* The first try was applied and its reply lost; by the second, the position has moved on. */
+static void an_earlier_write_is_told_by_owner_and_counter(void **state) {
+    struct rig *rig = *state;
+    rig->position = "1000";
+    next_renewal(rig);
+    uint64_t applied_ns = rig->holder.write_started_ns;
+    fake_service_fail(&rig->service, ERR_TIMEOUT, "no answer", NULL);
+    rig->position = "2000";
+    sim_lane_advance(&rig->lane, 100);
+    assert_body(rig, "{\"S\":\"2000\"}", true);
+    fake_service_fail(&rig->service, ERR_AWS_CONDITION, "condition",
+                      "{\"Item\":" ITEM("me", "6", "1000", "") "}");
+    assert_int_equal(rig->lost, 0);
+    assert_int_equal(rig->holder.lease.counter, 6);
+    /* It holds from when it may have been applied, and is written anew at once. */
+    assert_true(rig->holder.renewed_ns == applied_ns);
+    assert_body(rig, "{\"S\":\"2000\"}", true);
+    assert_body(rig, "\":old\":{\"N\":\"6\"}", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_true(rig->holder.renewed_ns > applied_ns);
+}
+
+static void a_release_over_an_earlier_renewal_is_written_again(void **state) {
+    struct rig *rig = *state;
+    next_renewal(rig);
+    fake_service_fail(&rig->service, ERR_TIMEOUT, "no answer", NULL);
+    lease_holder_release(&rig->holder);
+    sim_lane_advance(&rig->lane, 100);
+    assert_body(rig, "REMOVE #owner", true);
+    fake_service_fail(&rig->service, ERR_AWS_CONDITION, "condition",
+                      "{\"Item\":" ITEM("me", "6", "TRIM_HORIZON", "") "}");
+    assert_int_equal(rig->closed, 0);
+    assert_body(rig, "REMOVE #owner", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_int_equal(rig->closed, 1);
+    assert_int_equal(rig->lost, 0);
+}
+
+static void who_wants_it_gets_it_with_the_last_position(void **state) {
+    struct rig *rig = *state;
+    next_renewal(rig);
+    fake_service_answer(&rig->service,
+                        "{\"Attributes\":" ITEM("me", "6", "TRIM_HORIZON", WANTED) "}");
+    assert_int_equal(rig->wanted, 1);
+    assert_true(lease_holder_is_valid(&rig->holder)); /* it stays ours until it is drained */
+    next_renewal(rig);
+    fake_service_answer(&rig->service,
+                        "{\"Attributes\":" ITEM("me", "7", "TRIM_HORIZON", WANTED) "}");
+    assert_int_equal(rig->wanted, 1); /* told once */
+    rig->position = "1000";
+    lease_holder_hand_over(&rig->holder);
+    sim_lane_advance(&rig->lane, 0);
+    assert_body(rig, "#owner = :to", true);
+    assert_body(rig, "\":to\":{\"S\":\"other\"}", true);
+    assert_body(rig, "{\"S\":\"1000\"}", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_int_equal(rig->closed, 1);
+    assert_string_equal(rig->holder.lease.owner, "other");
+    assert_string_equal(rig->holder.lease.wanted_by, "");
+    assert_false(lease_holder_is_valid(&rig->holder));
+}
+
+static void what_nobody_wants_any_more_is_given_back(void **state) {
+    struct rig *rig = *state;
+    next_renewal(rig);
+    fake_service_answer(&rig->service,
+                        "{\"Attributes\":" ITEM("me", "6", "TRIM_HORIZON", WANTED) "}");
+    next_renewal(rig);
+    fake_service_answer(&rig->service, "{\"Attributes\":" ITEM("me", "7", "TRIM_HORIZON", "") "}");
+    lease_holder_hand_over(&rig->holder);
+    sim_lane_advance(&rig->lane, 0);
+    assert_body(rig, "REMOVE #owner", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_string_equal(rig->holder.lease.owner, "");
+}
+
 static void without_the_item_it_is_read(void **state) {
     struct rig *rig = *state;
     next_renewal(rig);
@@ -289,6 +379,10 @@ int main(void) {
         TEST(a_throttled_write_waits_and_then_for_the_next_interval),
         TEST(another_owner_is_a_lost_lease),
         TEST(our_own_write_with_a_lost_reply_is_none),
+        TEST(an_earlier_write_is_told_by_owner_and_counter),
+        TEST(a_release_over_an_earlier_renewal_is_written_again),
+        TEST(who_wants_it_gets_it_with_the_last_position),
+        TEST(what_nobody_wants_any_more_is_given_back),
         TEST(without_the_item_it_is_read),
         TEST(a_missing_table_ends_everything),
         TEST(the_end_of_a_shard_is_written_over_any_position),

@@ -403,6 +403,54 @@ static void test_ids_that_tell_no_time_leave_nothing_out(void **state) {
     shard_graph_free(graph);
 }
 
+/* NEW is listed, its parent MID is not yet: not while MID cannot have been trimmed. */
+static void test_a_parent_yet_to_be_listed_is_waited_for(void **state) {
+    (void)state;
+    struct shard_graph *graph = graph_new();
+    struct shard_start start = {.initial = POSITION_TRIM_HORIZON, .now_ms = 3 * HOUR};
+    for (int listing = 0; listing < 7; listing++) {
+        shard_graph_begin(graph);
+        add(graph, OLD, NULL, true);
+        add(graph, NEW, MID, true);
+        add(graph, LAST, NEW, false);
+        shard_graph_end(graph, NULL, NULL);
+        assert_missing_from(graph, start, "", OLD ":T ");
+        assert_true(shard_graph_is_waiting(graph));
+    }
+    /* one that has a lease is read, and what follows it */
+    assert_missing_from(graph, start, " " OLD " " NEW " ", LAST ":T ");
+    assert_false(shard_graph_is_waiting(graph));
+    /* a day later it is trimmed */
+    start.now_ms = 25 * HOUR + 1;
+    assert_missing_from(graph, start, " " OLD " ", NEW ":T " LAST ":T ");
+    start.now_ms = 3 * HOUR;
+    /* and it is not waited for for ever */
+    shard_graph_begin(graph);
+    add(graph, NEW, MID, true);
+    add(graph, LAST, NEW, false);
+    shard_graph_end(graph, NULL, NULL);
+    assert_missing_from(graph, start, "", NEW ":T " LAST ":T ");
+    shard_graph_free(graph);
+}
+
+static void test_a_parent_that_comes_late_goes_first(void **state) {
+    (void)state;
+    struct shard_graph *graph = graph_new();
+    struct shard_start start = {.initial = POSITION_TRIM_HORIZON, .now_ms = 3 * HOUR};
+    shard_graph_begin(graph);
+    add(graph, NEW, MID, false);
+    shard_graph_end(graph, NULL, NULL);
+    assert_missing_from(graph, start, "", "");
+    shard_graph_begin(graph);
+    add(graph, MID, OLD, true);
+    add(graph, OLD, NULL, true);
+    add(graph, NEW, MID, false);
+    shard_graph_end(graph, NULL, NULL);
+    assert_missing_from(graph, start, "", OLD ":T " MID ":T " NEW ":T ");
+    assert_false(shard_graph_is_waiting(graph));
+    shard_graph_free(graph);
+}
+
 static void test_times_of_ids(void **state) {
     (void)state;
     static const char *const without[] = {
@@ -607,6 +655,8 @@ int main(void) {
         cmocka_unit_test(test_a_start_by_time_leaves_out_what_had_ended),
         cmocka_unit_test(test_a_start_that_broke_off_is_completed),
         cmocka_unit_test(test_ids_that_tell_no_time_leave_nothing_out),
+        cmocka_unit_test(test_a_parent_yet_to_be_listed_is_waited_for),
+        cmocka_unit_test(test_a_parent_that_comes_late_goes_first),
         cmocka_unit_test(test_times_of_ids),
         cmocka_unit_test(test_long_lineages),
         cmocka_unit_test(test_wide_and_round_graphs),

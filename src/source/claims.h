@@ -1,0 +1,48 @@
+/*
+ * claims: gets the leases that this worker should have: takes those that are free, asks other workers to hand over what
+ * is too much for them, and takes without being given when nothing came of that.
+ *
+ * Lane 0 only. Events are never raised inside a call.
+ */
+#ifndef SOURCE_CLAIMS_H
+#define SOURCE_CLAIMS_H
+
+#include "source/lease_table.h"
+#include "source/shard.h"
+#include "source/worker.h"
+
+struct claims_events {
+    /* Its lease is ours: read it. */
+    void (*taken)(void *ctx, struct shard *shard);
+    /* A claim is over, whatever came of it. */
+    void (*settled)(void *ctx);
+    void (*failed)(void *ctx, const struct err *err);
+};
+
+struct claims {
+    const struct source_common *common;
+    struct lease_table *table;
+    struct shard_graph *graph;
+    struct claims_events events;
+    void *ctx;
+    struct aws_linked_list queue;
+    uint32_t under_way;
+    bool asking; /* some owner is asked and has not handed over yet */
+    bool stopping;
+};
+
+void claims_init(struct claims *claims, const struct source_common *common,
+                 struct lease_table *table, struct shard_graph *graph,
+                 const struct claims_events *events, void *ctx);
+/* Decides anew about all leases and begins to carry it out. After a scan, since the shards' `expired` is as it saw them. */
+void claims_share(struct claims *claims);
+/* What was asked for that other worker in vain, or some moments ago: look again soon. */
+bool claims_are_asking(const struct claims *claims);
+/* Takes this one, if it is free and ready, whatever the balance: it follows a shard that ended here. */
+void claims_follow(struct claims *claims, struct shard *shard);
+/* Nothing is queued or under way. */
+bool claims_are_idle(const struct claims *claims);
+/* Begins nothing more; what is still taken is given back. */
+void claims_stop(struct claims *claims);
+
+#endif

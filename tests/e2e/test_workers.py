@@ -1,0 +1,173 @@
+"""Several processes share a stream's shards: evenly, through joins, kills and clean stops, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from doubles import Double
+from program import CREDENTIALS, Program, Run
+from servers import wait_for
+from stream import aws_client
+from topic import by_item
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
+TOPIC = "persistent://public/default/orders"
+SHARDS = [f"shardId-0000000170000000{n:04}-{n:08}" for n in range(12)]
+STREAM = f"stream {ARN} hash id view NEW_AND_OLD_IMAGES\n" + "".join(f"shard {shard}\n" for shard in SHARDS)
+TABLE = "leases"
+
+
+@pytest.fixture
+def doubles(tmp_path: Path) -> Iterator[tuple[Double, Double]]:
+    pair = Double("fake_aws", tmp_path, STREAM), Double("fake_broker", tmp_path, f"partitions {TOPIC} 3\n")
+    try:
+        for double in pair:
+            double.start()
+        yield pair
+    finally:
+        for double in pair:
+            double.kill()
+
+
+class Stream:
+    """Writes into all shards all the time, in a thread of its own, and knows how much."""
+
+    def __init__(self, aws: Double) -> None:
+        self.written = 0
+        self._aws = aws
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(0.1):
+                self._aws.tell("".join(f"fill {s} 7 500 keys 3 name {s[-4:]}\n" for s in SHARDS))
+                self.written += 7 * len(SHARDS)
+        except BaseException as failure:  # raised at the end, where the test sees it
+            self._failure = failure
+
+
+class Fleet:
+    def __init__(self, program: Program, folder: Path, aws: Double, broker: Double) -> None:
+        self.program = program
+        self.table = aws_client("dynamodb", f"http://{aws.address}")
+        self.broker = broker
+        self.dump = folder / "messages.jsonl"
+        self.config = {
+            "awsDynamodbStreamArn": ARN,
+            "awsEndpoint": f"http://{aws.address}",
+            "dynamoEndpoint": f"http://{aws.address}",
+            "awsCredentialPluginParam": CREDENTIALS,
+            "applicationName": TABLE,
+            "initialPositionInStream": "TRIM_HORIZON",
+            "serviceUrl": f"pulsar://{broker.address}",
+            "topicName": TOPIC,
+            "failoverTime": "1500",
+            "minPollInterval": "50",
+            "maxPollInterval": "200",
+        }
+
+    def start(self) -> Run:
+        number = len(self.program.runs)
+        self.config["stateDirectory"] = str(self.dump.parent / f"state-{number}")
+        return self.program.run(self.program.write(self.config, f"worker-{number}.json"))
+
+    def leases(self) -> list[dict[str, Any]]:
+        return self.table.scan(TableName=TABLE)["Items"]
+
+    def loads(self) -> list[int]:
+        try:
+            owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
+        except self.table.exceptions.ResourceNotFoundException:
+            return []
+        return [] if None in owners else sorted(owners.values())
+
+    def wait_shared(self, *loads: int) -> None:
+        def look() -> bool:
+            self.program.assert_well()
+            return self.loads() == list(loads)
+
+        wait_for(f"the shards are shared {loads}", look)
+
+    def messages(self) -> list[dict[str, Any]]:
+        self.broker.tell(f"dump {self.dump}")
+        return [json.loads(line) for line in self.dump.read_text().splitlines()]
+
+    def numbers(self) -> list[str]:
+        return [message["properties"]["SEQUENCE_NUMBER"] for message in self.messages()]
+
+    def wait_delivered(self, stream: Stream) -> None:
+        wait_for("everything is delivered", lambda: len(set(self.numbers())) == stream.written)
+
+
+@pytest.fixture
+def fleet(program: Program, tmp_path: Path, doubles: tuple[Double, Double]) -> Fleet:
+    return Fleet(program, tmp_path, *doubles)
+
+
+def test_shards_are_shared_through_joins_kills_and_stops(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
+    with Stream(doubles[0]) as stream:
+        first = fleet.start()
+        fleet.wait_shared(12)
+        second = fleet.start()
+        fleet.wait_shared(6, 6)
+        third = fleet.start()
+        fleet.wait_shared(4, 4, 4)
+        # What was handed over was acknowledged and checkpointed before.
+        assert max(Counter(fleet.numbers()).values()) == 1
+
+        second.kill()
+        fleet.wait_shared(6, 6)
+        fourth = fleet.start()
+        fleet.wait_shared(4, 4, 4)
+        assert first.terminate() == 0
+        fleet.wait_shared(6, 6)
+    fleet.wait_delivered(stream)
+    assert third.terminate() == 0
+    assert fourth.terminate() == 0
+
+    assert all("leaseOwner" not in item and "d2pWantedBy" not in item for item in fleet.leases())
+    assert doubles[1].ask("violation") in ("", '""'), "a producer broke the protocol"
+    seen: set[str] = set()
+    firsts = []
+    for message in fleet.messages():
+        number = message["properties"]["SEQUENCE_NUMBER"]
+        if number not in seen:
+            seen.add(number)
+            firsts.append((message["key"], number))
+    for item, numbers in by_item(firsts).items():
+        assert numbers == sorted(numbers, key=int), item
+
+
+def test_clean_stops_repeat_nothing(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
+    """Each worker in turn hands everything to the next one, while records come."""
+    with Stream(doubles[0]) as stream:
+        run = fleet.start()
+        fleet.wait_shared(12)
+        for _ in range(3):
+            following = fleet.start()
+            fleet.wait_shared(6, 6)
+            assert run.terminate() == 0
+            fleet.wait_shared(12)
+            run = following
+    fleet.wait_delivered(stream)
+    assert run.terminate() == 0
+    assert max(Counter(fleet.numbers()).values()) == 1

@@ -1,0 +1,73 @@
+/*
+ * sim_world: several processes of the source on one simulated clock, over one AWS double, each with a sink of its own. A
+ * process can crash, stand still (and wake up as a zombie) or stop cleanly; replies get lost. All on the test's thread;
+ * what happens follows from the seed alone.
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "fakes/fake_aws.h"
+#include "source/source.h"
+
+#define SIM_ARN                                                                                    \
+    "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
+#define SIM_TABLE "leases"
+
+enum { SIM_PROCESSES = 8 };
+
+/* A record that reached the other side. */
+struct sim_delivery {
+    char key[48];
+    uint64_t number; /* its sequence number */
+    uint32_t process;
+    uint64_t at_ns;
+};
+
+struct sim_process;
+
+struct sim_world {
+    uint64_t now_ns;
+    struct rng rng;
+    struct fake_aws aws;
+    struct source_options options; /* of processes that start from now on */
+    uint32_t lost_per_thousand;    /* of all writes to the table, those whose reply is lost */
+    struct sim_process *processes[SIM_PROCESSES]; /* NULL where none runs */
+    uint32_t started;                             /* in all: part of a worker's id */
+    struct sim_call **calls;                      /* under way */
+    size_t call_count;
+    size_t call_capacity;
+    struct sim_delivery *deliveries;
+    size_t delivery_count;
+    size_t delivery_capacity;
+    struct err failure; /* of the first process that ended by itself with an error */
+};
+
+/* A stream SIM_ARN without shards. */
+void sim_world_init(struct sim_world *world, uint64_t seed);
+void sim_world_done(struct sim_world *world);
+int64_t sim_world_wall_ms(const struct sim_world *world);
+/* Scenario lines of the AWS double. */
+void sim_world_script(struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* In a free place, which it returns; SIM_PROCESSES when there is none. */
+uint32_t sim_world_start(struct sim_world *world);
+/* SIGTERM; it is gone some time later. */
+void sim_world_stop(struct sim_world *world, uint32_t process);
+/* SIGKILL: nothing that it holds in memory goes anywhere. What it sent arrives. */
+void sim_world_crash(struct sim_world *world, uint32_t process);
+void sim_world_pause(struct sim_world *world, uint32_t process);
+void sim_world_resume(struct sim_world *world, uint32_t process);
+bool sim_world_is_paused(const struct sim_world *world, uint32_t process);
+bool sim_world_is_stopping(const struct sim_world *world, uint32_t process);
+/* Of those that run and were not asked to stop. */
+uint32_t sim_world_count(const struct sim_world *world);
+
+void sim_world_run(struct sim_world *world, uint64_t ms);
+
+/* Unfinished leases of a process as the table has them. */
+uint32_t sim_world_load(struct sim_world *world, uint32_t process);
+/* A lease's checkpoint; "" when there is none. Static storage. */
+const char *sim_world_checkpoint(struct sim_world *world, const char *shard);
+
+#endif
