@@ -169,6 +169,9 @@ static struct taker_lease describe(struct claims *claims, struct shard *shard) {
             .owner = claims->common->options.worker_id,
             .ready = true,
             .held = true,
+            /* A finished one that is being deleted. The lease of an open shard is its lane's. */
+            .finished = shard->state == SHARD_CLAIMING &&
+                        shard->lease.checkpoint.kind == POSITION_SHARD_END,
         };
     }
     bool idle = shard->state == SHARD_IDLE;
@@ -234,12 +237,17 @@ bool claims_are_asking(const struct claims *claims) {
     return claims->asking;
 }
 
-void claims_follow(struct claims *claims, struct shard *shard) {
-    bool is_free = shard->lease.owner[0] == '\0' || shard->expired || is_mine(claims, shard);
-    if (shard->state == SHARD_IDLE && shard->has_lease && is_free && !claims->stopping) {
-        enqueue(claims, shard, TAKER_TAKE);
-        pump(claims);
+void claims_follow(struct claims *claims, const struct shard *parent) {
+    for (struct shard_node *node = parent->node->first_child; node != NULL && !claims->stopping;
+         node = node->next_sibling) {
+        struct shard *shard = node->user;
+        bool is_free = shard != NULL && shard->has_lease &&
+                       (shard->lease.owner[0] == '\0' || shard->expired || is_mine(claims, shard));
+        if (is_free && shard->state == SHARD_IDLE) {
+            enqueue(claims, shard, TAKER_TAKE);
+        }
     }
+    pump(claims);
 }
 
 bool claims_are_idle(const struct claims *claims) {

@@ -38,8 +38,8 @@ void claims_init(struct claims *claims, const struct source_common *common,
 void claims_share(struct claims *claims);
 /* What was asked for that other worker in vain, or some moments ago: look again soon. */
 bool claims_are_asking(const struct claims *claims);
-/* Takes this one, if it is free and ready, whatever the balance: it follows a shard that ended here. */
-void claims_follow(struct claims *claims, struct shard *shard);
+/* Takes the children of a shard that was finished here, if they are free, whatever the balance: nobody else knows as soon. */
+void claims_follow(struct claims *claims, const struct shard *parent);
 /* Nothing is queued or under way. */
 bool claims_are_idle(const struct claims *claims);
 /* Begins nothing more; what is still taken is given back. */

@@ -4,6 +4,7 @@
 #include "source/claims.h"
 #include "source/discovery.h"
 #include "source/lease_maker.h"
+#include "source/sweep.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct coordinator {
     struct discovery discovery;
     struct lease_maker maker;
     struct claims claims;
+    struct sweep sweep;
 
     /* leases */
     bool first_scan_done;
@@ -125,7 +127,8 @@ static bool shard_caught_up(const struct coordinator *coordinator, const struct 
 static void check_caught_up(struct coordinator *coordinator) {
     if (!options_of(coordinator)->until_caught_up || coordinator->stopping ||
         !coordinator->first_scan_done || lease_maker_is_busy(&coordinator->maker) ||
-        !claims_are_idle(&coordinator->claims) || !discovery_is_idle(&coordinator->discovery)) {
+        !claims_are_idle(&coordinator->claims) || sweep_is_waiting(&coordinator->sweep) ||
+        !discovery_is_idle(&coordinator->discovery)) {
         return;
     }
     size_t count = 0;
@@ -250,7 +253,6 @@ static struct shard_node *find_node(struct coordinator *coordinator, const struc
 
 static void saw_lease(void *ctx, const struct lease *lease, struct str stream) {
     struct coordinator *coordinator = ctx;
-    (void)stream;
     struct shard_node *node = find_node(coordinator, lease);
     if (node != NULL || lease->stream == LEASE_STREAM_OURS) {
         coordinator->first_start = false;
@@ -259,7 +261,7 @@ static void saw_lease(void *ctx, const struct lease *lease, struct str stream) {
         }
     }
     if (node == NULL) {
-        LOG_DEBUG("lease", "of-unlisted-shard", LOG_TEXT("shard", lease->key));
+        sweep_see(&coordinator->sweep, lease, stream);
         return;
     }
     struct shard *shard = shard_of(coordinator, node);
@@ -298,6 +300,9 @@ static bool look_at_leases(struct coordinator *coordinator) {
         }
         shard->expired =
             lease_watch_has_expired(&shard->watch, coordinator->scan_began_ns, failover_ns);
+        shard->blocked = shard->node->parent == NULL &&
+                         sweep_awaits(&coordinator->sweep, str_of(shard->lease.parent));
+        sweep_finished(&coordinator->sweep, shard, coordinator->discovery.server_time_ms);
         still = still || (shard->state == SHARD_IDLE && !shard->watch.moved && !shard->expired);
     }
     return still;
@@ -351,11 +356,19 @@ static void scanned(void *ctx, const struct err *err) {
     }
     bool still = true;
     if (err == NULL) {
+        sweep_end_scan(&coordinator->sweep, coordinator->scan_began_ns,
+                       coordinator->discovery.server_time_ms);
         still = look_at_leases(coordinator);
-        if (!coordinator->first_scan_done) {
+        if (!coordinator->first_scan_done && !sweep_is_unsure(&coordinator->sweep)) {
             begin(coordinator);
         }
-        share(coordinator);
+        if (coordinator->first_scan_done) {
+            share(coordinator);
+        }
+        if (sweep_is_waiting(&coordinator->sweep)) {
+            still = true;
+            discovery_list_soon(&coordinator->discovery);
+        }
     } else if (!coordinator->first_scan_done || err->class == ERR_CLASS_FATAL) {
         fail(coordinator, err);
         return;
@@ -374,6 +387,7 @@ static void scan(void *ctx) {
     }
     coordinator->scanning = true;
     coordinator->scan++;
+    sweep_begin_scan(&coordinator->sweep);
     coordinator->scan_began_ns = now_ns(coordinator);
     lease_table_scan(coordinator->leases, saw_lease, scanned, coordinator);
 }
@@ -391,6 +405,16 @@ static void table_ready(void *ctx, const struct err *err) {
 }
 
 /* ---- creating leases ---- */
+
+static void on_gap(void *ctx) {
+    struct coordinator *coordinator = ctx;
+    coordinator->events.gap(coordinator->ctx);
+}
+
+static const struct sweep_events sweep_events = {
+    .gap = on_gap,
+    .failed = on_failed,
+};
 
 static struct shard *on_shard_of(void *ctx, struct shard_node *node) {
     return shard_of(ctx, node);
@@ -466,11 +490,12 @@ static void on_described(void *ctx, const struct stream_description *description
 
 static void on_listed(void *ctx) {
     struct coordinator *coordinator = ctx;
+    sweep_listed(&coordinator->sweep);
     if (coordinator->first_scan_done) {
         create_missing(coordinator);
     } else if (coordinator->leases == NULL) {
         begin(coordinator);
-    } else {
+    } else if (coordinator->scan == 0) {
         lease_table_ensure(coordinator->leases, table_ready, coordinator);
     }
 }
@@ -507,15 +532,6 @@ static void on_ended(void *ctx) {
     discovery_search(&coordinator->discovery, shard, 0);
 }
 
-static void follow_children(struct coordinator *coordinator, const struct shard *parent) {
-    for (struct shard_node *node = parent->node->first_child; node != NULL;
-         node = node->next_sibling) {
-        if (node->user != NULL && !coordinator->stopping) {
-            claims_follow(&coordinator->claims, node->user);
-        }
-    }
-}
-
 static void on_closed(void *ctx) {
     struct shard *shard = ctx;
     struct coordinator *coordinator = shard->coordinator;
@@ -536,7 +552,7 @@ static void on_closed(void *ctx) {
     if (!keeps) {
         share(coordinator);
     } else if (shard->result == SHARD_RESULT_FINISHED) {
-        follow_children(coordinator, shard);
+        claims_follow(&coordinator->claims, shard);
     } else if (shard->result == SHARD_RESULT_LOST && !coordinator->stopping) {
         lane_timer_set_ms(&coordinator->scan_timer,
                           options_of(coordinator)->failover_ms + EPSILON_MS);
@@ -554,7 +570,9 @@ struct coordinator *coordinator_new(const struct source_common *common, struct s
         return NULL;
     }
     coordinator->graph = shard_graph_new();
-    if (coordinator->graph == NULL) {
+    if (coordinator->graph == NULL ||
+        !sweep_init(&coordinator->sweep, common, leases, &sweep_events, coordinator)) {
+        shard_graph_free(coordinator->graph);
         free(coordinator);
         return NULL;
     }
@@ -587,6 +605,7 @@ void coordinator_stop(struct coordinator *coordinator) {
     lane_timer_cancel(&coordinator->scan_timer);
     lease_maker_stop(&coordinator->maker);
     claims_stop(&coordinator->claims);
+    sweep_stop(&coordinator->sweep);
     lane_timer_set_ms(&coordinator->stop_timer,
                       claims_are_idle(&coordinator->claims) ? 0 : STOP_CLAIMS_MS);
 }
@@ -607,6 +626,7 @@ void coordinator_free(struct coordinator *coordinator) {
     free_all_shards(coordinator);
     shard_graph_free(coordinator->graph);
     lease_maker_done(&coordinator->maker);
+    sweep_done(&coordinator->sweep);
     discovery_done(&coordinator->discovery);
     free(coordinator);
 }

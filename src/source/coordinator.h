@@ -20,6 +20,8 @@ struct coordinator_events {
     void (*open_shard)(void *ctx, struct shard *shard);
     void (*finish_shard)(void *ctx, struct shard *shard);
     void (*closed_shard)(void *ctx, struct shard *shard);
+    /* A shard went with records that nobody had read. */
+    void (*gap)(void *ctx);
     /* Only with until_caught_up: all that this process can read is read, and what it was told to do is done. */
     void (*caught_up)(void *ctx);
     void (*failed)(void *ctx, const struct err *err);

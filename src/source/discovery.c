@@ -271,8 +271,10 @@ void discovery_list(struct discovery *discovery) {
 }
 
 void discovery_list_soon(struct discovery *discovery) {
-    if (!discovery->stopped) {
-        lane_timer_set_ms(&discovery->list_timer, LIST_SOON_MS);
+    uint64_t due_ns = now_ns(discovery) + LIST_SOON_MS * UINT64_C(1000000);
+    bool sooner = discovery->list_timer.armed && discovery->list_timer.due_ns > due_ns;
+    if (sooner && !discovery->stopped) {
+        lane_timer_set_at_ns(&discovery->list_timer, due_ns);
     }
 }
 

@@ -25,6 +25,9 @@ bool shard_is_ready(const struct shard *shard) {
     const struct shard_node *parent = shard->node->parent;
     const struct shard *above = parent != NULL ? parent->user : NULL;
     /* One whose lease is just being made may have it already, made by another worker. */
+    if (shard->blocked) {
+        return false;
+    }
     return above == NULL || (!above->has_lease && above->state == SHARD_IDLE) ||
            above->state == SHARD_FINISHED;
 }

@@ -43,6 +43,7 @@ struct shard {
     bool has_lease;
     struct lease lease;
     struct lease_watch watch;   /* of its lease */
+    bool blocked;               /* its parent's lease is unfinished, and the parent not listed */
     bool expired;               /* its owner is gone, as the newest scan saw it */
     uint64_t asked_ns;          /* since when its owner is asked to hand it over; 0: not */
     enum taker_verdict verdict; /* what is to be done about its lease, while queued */

@@ -14,6 +14,7 @@ struct source {
     struct worker *workers[LANES_MAX]; /* 0 is on the coordinator's lane */
     _Atomic(uint32_t) worker_count;
     uint32_t open_workers;
+    atomic_uint_fast64_t gaps; /* of shards that no worker read */
     bool stopping;
     bool failed;
     struct err failure;
@@ -145,11 +146,17 @@ static void closed_shard(void *ctx, struct shard *shard) {
     shard->worker = NULL;
 }
 
+static void on_gap(void *ctx) {
+    struct source *source = ctx;
+    worker_count(&source->gaps, 1);
+}
+
 static const struct coordinator_events coordinator_events = {
     .described = described,
     .open_shard = open_shard,
     .finish_shard = finish_shard,
     .closed_shard = closed_shard,
+    .gap = on_gap,
     .caught_up = caught_up,
     .failed = coordinator_failed,
     .stopped = coordinator_stopped,
@@ -249,7 +256,7 @@ static uint64_t get(const atomic_uint_fast64_t *counter) {
 }
 
 void source_get_stats(const struct source *source, struct source_stats *ret_stats) {
-    *ret_stats = (struct source_stats){.records_read = 0};
+    *ret_stats = (struct source_stats){.gaps = get(&source->gaps)};
     for (uint32_t i = 0; i < count_workers(source); i++) {
         const struct worker_stats *stats = &source->workers[i]->stats;
         ret_stats->records_read += get(&stats->records_read);
