@@ -215,6 +215,7 @@ static void free_reader(void *ctx) {
     shard->result = reader->result;
     shard->reader = NULL;
     worker->readers[reader->slot] = NULL;
+    worker->free_slots[worker->free_count++] = reader->slot;
     worker->next_ordinals[reader->slot] = reader->window.next;
     worker->open_readers--;
     reader_free(reader);
@@ -287,13 +288,8 @@ void worker_stop(struct worker *worker) {
 
 /* ---- shards ---- */
 
-static bool find_slot(struct worker *worker, uint32_t *ret_slot) {
-    for (uint32_t i = 0; i < worker->slot_count; i++) {
-        if (worker->readers[i] == NULL) {
-            *ret_slot = i;
-            return true;
-        }
-    }
+/* Twice as many. */
+static bool add_slots(struct worker *worker) {
     uint32_t count = worker->slot_count == 0 ? SLOTS_FIRST : worker->slot_count * 2;
     if (count > (UINT32_C(1) << WORKER_SLOT_BITS)) {
         return false;
@@ -308,12 +304,25 @@ static bool find_slot(struct worker *worker, uint32_t *ret_slot) {
         return false;
     }
     worker->next_ordinals = next_ordinals;
-    for (uint32_t i = worker->slot_count; i < count; i++) {
+    uint32_t *free_slots = realloc(worker->free_slots, count * sizeof(uint32_t));
+    if (free_slots == NULL) {
+        return false;
+    }
+    worker->free_slots = free_slots;
+    for (uint32_t i = count; i-- > worker->slot_count;) {
         readers[i] = NULL;
         next_ordinals[i] = 0;
+        free_slots[worker->free_count++] = i;
     }
-    *ret_slot = worker->slot_count;
     worker->slot_count = count;
+    return true;
+}
+
+static bool take_slot(struct worker *worker, uint32_t *ret_slot) {
+    if (worker->free_count == 0 && !add_slots(worker)) {
+        return false;
+    }
+    *ret_slot = worker->free_slots[--worker->free_count];
     return true;
 }
 
@@ -322,9 +331,10 @@ static void do_open_shard(void *ctx) {
     struct worker *worker = shard->worker;
     uint32_t slot = 0;
     struct reader *reader = NULL;
-    if (worker->opened && !worker->stopping && find_slot(worker, &slot)) {
+    if (worker->opened && !worker->stopping && take_slot(worker, &slot)) {
         reader = reader_new(worker, slot, shard, worker->next_ordinals[slot]);
         if (reader == NULL) {
+            worker->free_slots[worker->free_count++] = slot;
             struct err err;
             err_set(&err, ERR_NOMEM, "no memory to read shard %s", shard->node->id);
             worker_fail(worker, &err);
@@ -410,6 +420,7 @@ void worker_free(struct worker *worker) {
     if (worker != NULL) {
         free(worker->readers);
         free(worker->next_ordinals);
+        free(worker->free_slots);
         free(worker);
     }
 }

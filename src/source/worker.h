@@ -53,6 +53,8 @@ struct worker {
     struct lease_table *leases; /* NULL when none are kept */
     struct reader **readers;    /* by slot; NULL where free */
     uint64_t *next_ordinals;    /* by slot: tokens of a slot never repeat */
+    uint32_t *free_slots;       /* of slot_count; the last of them is taken next */
+    uint32_t free_count;
     uint32_t slot_count;
     uint32_t open_readers;
     uint64_t window_bytes;
