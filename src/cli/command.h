@@ -27,6 +27,8 @@ int command_main(int argc, char **argv);
 
 int cmd_run(const struct command_args *args);
 int cmd_check(const struct command_args *args);
+int cmd_shards(const struct command_args *args);
+int cmd_status(const struct command_args *args);
 int cmd_tail(const struct command_args *args);
 int cmd_config_reference(const struct command_args *args);
 int cmd_config_show(const struct command_args *args);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Iterator
@@ -121,6 +122,52 @@ class Fleet:
 @pytest.fixture
 def fleet(program: Program, tmp_path: Path, doubles: tuple[Double, Double]) -> Fleet:
     return Fleet(program, tmp_path, *doubles)
+
+
+def look(fleet: Fleet, command: str, *options: str) -> str:
+    config = fleet.program.write({**fleet.config, "stateDirectory": ""}, "look.json")
+    run = fleet.program.start(command, "-c", config, *options)
+    run.succeed()
+    return run.stdout
+
+
+def test_status_and_shards_tell_what_is(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
+    aws = doubles[0]
+    before = json.loads(look(fleet, "status", "--json"))
+    assert (before["leaseTableExists"], before["openShards"], before["shardsWithoutLease"]) == (False, 12, 12)
+    assert before["workers"] == []
+
+    aws.tell("".join(f"fill {s} 5 500 keys 3 name {s[-4:]}\n" for s in SHARDS))
+    first, second = fleet.start(), fleet.start()
+    fleet.wait_shared(6, 6)
+    wait_for("everything is delivered", lambda: len(set(fleet.numbers())) == 60)
+    wait_for("and checkpointed", lambda: all(item["checkpoint"]["S"].isdigit() for item in fleet.leases()))
+    status = json.loads(look(fleet, "status", "--json"))
+    assert [(worker["shards"], worker["alive"]) for worker in status["workers"]] == [(6, True), (6, True)]
+    assert status["behindMs"] == 0
+    assert status["idleReadsPerMonth"] == 12 * 30 * 24 * 3600 * 5
+
+    first.kill()
+    second.kill()
+    aws.tell(f"fill {SHARDS[3]} 5 500 name x at {1000 * (int(time.time()) - 3600)}\n")
+    status = json.loads(look(fleet, "status", "--json"))
+    assert [worker["alive"] for worker in status["workers"]] == [False, False]
+    assert 3_590_000 < status["behindMs"] < 3_700_000
+    text = look(fleet, "status")
+    assert "12 open; 0 read to their end, 12 not, 0 without a lease" in text
+    assert f"behind    60 min at most, by checkpoint ({SHARDS[3]})" in text
+    assert "no sign of life" in text
+
+    aws.tell(f"split {SHARDS[0]} shardId-00000001700000001000-00000100\n")
+    listing = json.loads(look(fleet, "shards", "--json"))["shards"]
+    assert len(listing) == 13
+    by_id = {shard["shardId"]: shard for shard in listing}
+    child = by_id["shardId-00000001700000001000-00000100"]
+    assert (child["state"], child["parentShardId"], "checkpoint" in child) == ("open", SHARDS[0], False)
+    assert by_id[SHARDS[0]]["state"] == "closed"
+    assert by_id[SHARDS[1]]["owner"] in {worker["id"] for worker in status["workers"]}
+    lines = look(fleet, "shards").splitlines()
+    assert f"open      shardId-00000001700000001000-00000100  of {SHARDS[0]}  no lease" in lines
 
 
 def test_shards_are_shared_through_joins_kills_and_stops(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
