@@ -29,6 +29,8 @@ static const struct command commands[] = {
      LOAD_OPTIONS | OPTION_JSON, false, cmd_status},
     {"shards", "list the shards with their lineage, leases and checkpoints",
      LOAD_OPTIONS | OPTION_JSON, false, cmd_shards},
+    {"reset", "put the checkpoints elsewhere, while no worker runs",
+     LOAD_OPTIONS | OPTION_JSON | OPTION_TO | OPTION_SHARD, false, cmd_reset},
     {"tail", "print the changes as JSON lines; keeps no leases, sends nothing",
      LOAD_OPTIONS | OPTION_UNTIL_CAUGHT_UP, true, cmd_tail},
     {"config show", "print the configuration in force, and where each value comes from",

@@ -15,6 +15,8 @@ struct command_args {
     const char *config_file; /* NULL: none given */
     const char *const *sets; /* "key=value" each */
     size_t set_count;
+    const char *to;    /* NULL: not given */
+    const char *shard; /* NULL: not given */
     bool until_caught_up;
     bool json;
     bool markdown;
@@ -25,6 +27,7 @@ struct command_args {
 /* Finds the command, parses its options, runs it. Returns the exit code. */
 int command_main(int argc, char **argv);
 
+int cmd_reset(const struct command_args *args);
 int cmd_run(const struct command_args *args);
 int cmd_check(const struct command_args *args);
 int cmd_shards(const struct command_args *args);

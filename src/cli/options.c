@@ -19,6 +19,9 @@ static const struct row rows[] = {
     {OPTION_SET, 0, "--set", "KEY=VALUE", "set a property; goes above environment and file"},
     {OPTION_UNTIL_CAUGHT_UP, 0, "--until-caught-up", NULL,
      "exit 0 when all shards are read up to now, delivered and checkpointed"},
+    {OPTION_TO, 0, "--to", "POSITION",
+     "TRIM_HORIZON, LATEST, a time as startAtTime takes it, or with --shard a sequence number"},
+    {OPTION_SHARD, 0, "--shard", "ID", "this shard alone"},
     {OPTION_JSON, 0, "--json", NULL, "print JSON"},
     {OPTION_MARKDOWN, 0, "--markdown", NULL, "print Markdown"},
     {OPTION_LOG_LEVEL, 0, "--log-level", "LEVEL", "error, warn, info (default) or debug"},
@@ -73,6 +76,15 @@ static bool store(const char *command, const struct row *row, const char *value,
     case OPTION_UNTIL_CAUGHT_UP:
         args->until_caught_up = true;
         return true;
+    case OPTION_TO:
+    case OPTION_SHARD: {
+        const char **field = row->bit == OPTION_TO ? &args->to : &args->shard;
+        if (*field != NULL) {
+            return err_set(err, ERR_USAGE, "%s: %s is given twice", command, row->name);
+        }
+        *field = value;
+        return true;
+    }
     case OPTION_JSON:
         args->json = true;
         return true;

@@ -14,6 +14,8 @@ enum {
     OPTION_LOG_LEVEL = 1 << 5,
     OPTION_LOG_FORMAT = 1 << 6,
     OPTION_HELP = 1 << 7,
+    OPTION_TO = 1 << 8,
+    OPTION_SHARD = 1 << 9,
 };
 
 struct options {

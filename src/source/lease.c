@@ -316,6 +316,28 @@ bool lease_write_hand_over(struct lease_write *write, const struct lease *lease,
     return finish(write, lease, values, err);
 }
 
+bool lease_write_reset(struct lease_write *write, const struct lease *lease,
+                       const struct position *checkpoint, int64_t start_ms, struct err *err) {
+    char text[SEQNO_MAX_DIGITS + 1];
+    size_t values;
+    start(write, lease, &values);
+    (void)position_format(checkpoint, text);
+    add_value(write, ":checkpoint", str_of(text));
+    buf_add_text(&write->buf, ",\":zero\":{\"N\":\"0\"}");
+    write->expression.condition = STR(IF_COUNTER);
+    write->expression.names_json =
+        STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED ",\"#start\":\"d2pStart\"}");
+    if (start_ms != 0) {
+        buf_add_format(&write->buf, ",\":start\":{\"N\":\"%" PRId64 "\"}", start_ms);
+        write->expression.update =
+            STR(SET_COUNTER SET_CHECKPOINT ", #start = :start" REMOVE_PENDING ", #owner, #wanted");
+    } else {
+        write->expression.update =
+            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted, #start");
+    }
+    return finish(write, lease, values, err);
+}
+
 bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err) {
     bool ok = lease_write_key(write, lease, err);

@@ -67,6 +67,10 @@ bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease
 /* leaseCounter = N: N+1, leaseOwner removed, and with checkpoint not NULL the checkpoint as above: a clean stop. */
 bool lease_write_release(struct lease_write *write, const struct lease *lease,
                          const struct position *checkpoint, struct err *err);
+/* leaseCounter = N: N+1, checkpoint as above but over SHARD_END too, d2pStart = start_ms (0: removed), leaseOwner and
+ * d2pWantedBy removed: as if nobody had read it behind that. Only for `reset`, while no worker lives. */
+bool lease_write_reset(struct lease_write *write, const struct lease *lease,
+                       const struct position *checkpoint, int64_t start_ms, struct err *err);
 /* leaseOwner = its owner: d2pWantedBy = me. The counter is its owner's and stays. */
 bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err);

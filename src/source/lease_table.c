@@ -345,6 +345,25 @@ void lease_table_delete(struct lease_table *table, const struct lease *lease,
     op_started(op, call);
 }
 
+static void was_reset(void *ctx, const struct err *err, const struct aws_json_value *reply) {
+    (void)reply;
+    struct op *op = ctx;
+    op->call = NULL;
+    op_finish(op, err);
+}
+
+void lease_table_reset(struct lease_table *table, const struct lease *lease,
+                       const struct position *checkpoint, int64_t start_ms, lease_table_done *done,
+                       void *ctx) {
+    struct op *op = op_new(table, done, ctx);
+    struct service_call *call = NULL;
+    if (lease_write_reset(&table->write, lease, checkpoint, start_ms, &op->err)) {
+        call = table_update(table->service, name_of(table), table->write.key_json,
+                            &table->write.expression, was_reset, op);
+    }
+    op_started(op, call);
+}
+
 /* ---- change ---- */
 
 bool lease_table_is_mine(const struct lease_table *table, const struct lease *lease) {

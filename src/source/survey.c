@@ -34,6 +34,7 @@ struct survey {
 };
 
 static void finish(struct survey *survey, const struct err *err) {
+    survey->result.server_time_ms = survey->server_time_ms;
     survey->result.shards = survey->shards;
     survey->result.count = survey->count;
     survey->done(survey->ctx, err, err == NULL ? &survey->result : NULL);

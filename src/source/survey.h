@@ -43,6 +43,7 @@ struct survey_shard {
 
 struct survey_result {
     enum stream_status status;
+    int64_t server_time_ms;
     bool has_table;
     size_t other_leases;               /* of other streams */
     const struct survey_shard *shards; /* parents first; leases without shard last */

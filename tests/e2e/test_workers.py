@@ -94,6 +94,14 @@ class Fleet:
     def leases(self) -> list[dict[str, Any]]:
         return self.table.scan(TableName=TABLE)["Items"]
 
+    def checkpoint(self, shard: str) -> str:
+        return next(item["checkpoint"]["S"] for item in self.leases() if item["leaseKey"]["S"] == shard)
+
+    def table_number(self, shard: str, index: int) -> str:
+        """Sequence number of a shard's record, as it was delivered."""
+        numbers = {m["properties"]["SEQUENCE_NUMBER"] for m in self.messages() if m["properties"]["SHARD_ID"] == shard}
+        return sorted(numbers, key=int)[index]
+
     def loads(self) -> list[int]:
         try:
             owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
@@ -168,6 +176,59 @@ def test_status_and_shards_tell_what_is(fleet: Fleet, doubles: tuple[Double, Dou
     assert by_id[SHARDS[1]]["owner"] in {worker["id"] for worker in status["workers"]}
     lines = look(fleet, "shards").splitlines()
     assert f"open      shardId-00000001700000001000-00000100  of {SHARDS[0]}  no lease" in lines
+
+
+def test_reset(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
+    aws = doubles[0]
+    child = "shardId-00000001700000001000-00000100"
+    aws.tell("".join(f"fill {s} 5 500 keys 3 name {s[-4:]}\n" for s in SHARDS))
+    aws.tell(f"split {SHARDS[0]} {child}\nfill {child} 5 500 name x\n")
+    run = fleet.start()
+    wait_for("everything is delivered", lambda: len(set(fleet.numbers())) == 65)
+    config = fleet.program.write({**fleet.config, "stateDirectory": ""}, "reset.json")
+
+    refused = fleet.program.start("reset", "-c", config, "--to", "LATEST")
+    assert refused.wait() == 2
+    assert "stop all workers of leases before a reset" in refused.stderr
+    assert run.terminate() == 0
+    assert fleet.checkpoint(SHARDS[0]) == "SHARD_END"
+    last = fleet.checkpoint(SHARDS[1])
+
+    def reset(*options: str) -> dict[str, int]:
+        done = fleet.program.start("reset", "-c", config, "--json", *options)
+        done.succeed()
+        return json.loads(done.stdout)
+
+    assert reset("--to", "TRIM_HORIZON") == {"changed": 13, "made": 0, "unchanged": 0}
+    assert reset("--to", "TRIM_HORIZON") == {"changed": 0, "made": 0, "unchanged": 13}
+    assert {item["checkpoint"]["S"] for item in fleet.leases()} == {"TRIM_HORIZON"}
+    # One shard read again from the middle of what it holds, one not at all.
+    middle = fleet.table_number(SHARDS[1], 2)
+    assert reset("--to", "LATEST") == {"changed": 13, "made": 0, "unchanged": 0}
+    assert fleet.checkpoint(SHARDS[0]) == "SHARD_END"
+    assert fleet.checkpoint(child) == "LATEST"
+    assert reset("--to", middle, "--shard", SHARDS[1]) == {"changed": 1, "made": 0, "unchanged": 0}
+    before = Counter(fleet.numbers())
+    run = fleet.start()
+    wait_for("the rest of the shard", lambda: Counter(fleet.numbers()).total() == before.total() + 2)
+    wait_for("its checkpoint", lambda: fleet.checkpoint(SHARDS[1]) == last)
+    assert run.terminate() == 0
+    again = Counter(fleet.numbers()) - before
+    assert sorted(again.elements()) == [fleet.table_number(SHARDS[1], 3), fleet.table_number(SHARDS[1], 4)]
+    # All of it once more, in order, over the shard's end too.
+    reset("--to", "2020-01-01")
+    before = Counter(fleet.numbers())
+    run = fleet.start()
+    wait_for("everything again", lambda: Counter(fleet.numbers()).total() == before.total() + 65)
+    assert run.terminate() == 0
+    assert set((Counter(fleet.numbers()) - before).values()) == {1}
+
+    unknown = fleet.program.start("reset", "-c", config, "--to", "LATEST", "--shard", "shardId-none")
+    assert unknown.wait() == 2
+    assert "no shard shardId-none" in unknown.stderr
+    wrong = fleet.program.start("reset", "-c", config, "--to", "yesterday")
+    assert wrong.wait() == 2
+    assert 'allowed: TRIM_HORIZON, LATEST, a time' in wrong.stderr
 
 
 def test_shards_are_shared_through_joins_kills_and_stops(fleet: Fleet, doubles: tuple[Double, Double]) -> None:

@@ -433,6 +433,32 @@ static void test_want_and_hand_over(void **state) {
     lease_write_done(&write);
 }
 
+static void test_reset(void **state) {
+    (void)state;
+    struct lease_write write;
+    struct err err = ERR_NONE;
+    lease_write_init(&write);
+    struct lease lease = sample();
+    struct position position = at("TRIM_HORIZON");
+    assert_true(lease_write_reset(&write, &lease, &position, 0, &err));
+    assert_text(write.expression.condition, "#counter = :old"); /* SHARD_END is written over */
+    assert_text(write.expression.update,
+                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero "
+                "REMOVE #pending, #pendingSub, #owner, #wanted, #start");
+    assert_placeholders(&write.expression);
+    position = at("LATEST");
+    assert_true(lease_write_reset(&write, &lease, &position, 1700000000000, &err));
+    assert_text(write.expression.update,
+                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
+                "#start = :start REMOVE #pending, #pendingSub, #owner, #wanted");
+    assert_text(write.expression.values_json,
+                "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
+                "\":checkpoint\":{\"S\":\"LATEST\"},\":zero\":{\"N\":\"0\"},"
+                "\":start\":{\"N\":\"1700000000000\"}}");
+    assert_placeholders(&write.expression);
+    lease_write_done(&write);
+}
+
 static void test_delete(void **state) {
     (void)state;
     struct lease_write write;
@@ -480,6 +506,7 @@ int main(void) {
         cmocka_unit_test(test_release),
         cmocka_unit_test(test_want_and_hand_over),
         cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_reset),
         cmocka_unit_test(test_too_large_is_an_error),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
