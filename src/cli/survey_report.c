@@ -60,7 +60,7 @@ static void count_shard(struct totals *totals, const struct survey_shard *shard)
     if (shard->lag == SURVEY_LAG_BEHIND &&
         (totals->most_behind == NULL || shard->behind_ms > totals->behind_ms)) {
         totals->behind_ms = shard->behind_ms;
-        totals->most_behind = shard->node->id;
+        totals->most_behind = shard->lease.key;
     }
 }
 
