@@ -525,7 +525,7 @@ static void a_message_refused_later_is_a_bad_record_too(void **state) {
     struct source_stats stats;
     rig_stats(rig, &stats);
     assert_int_equal(stats.record_errors, 1);
-    assert_well(rig_stop(rig));
+    rig_assert_well(rig_stop(rig));
     assert_int_equal(rig_message_count(rig), 4);
 }
 
@@ -534,7 +534,7 @@ static void a_message_refused_later_stops_it_in_front_of_the_record(void **state
     rig->refuse_later = "x-000002";
     rig_script(rig, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 4 500 keys 4 name x\n");
     struct err err = rig_run(rig);
-    assert_error(err, ERR_PULSAR_REFUSED, "record 1002");
+    rig_assert_error(err, ERR_PULSAR_REFUSED, "record 1002");
     assert_int_equal(err_exit_code(err.code), 4);
     struct position checkpoint;
     assert_true(position_parse(str_of(rig_checkpoint(rig, SHARD_A)), &checkpoint));
