@@ -62,8 +62,8 @@ def test_no_pulsar_at_that_address(program: Program, configure: Configure) -> No
     run = program.start("run", "-c", config)
     check = program.start("check", "-c", config)
     assert check.wait() == PULSAR
-    assert address in check.stdout and "connection refused" in check.stdout
-    refused(run, PULSAR, address, "connection refused", "serviceUrl")
+    assert address in check.stdout and "Connection refused" in check.stdout
+    refused(run, PULSAR, address, "Connection refused", "serviceUrl")
 
 
 def test_no_dynamodb_at_that_address(program: Program, configure: Configure) -> None:
