@@ -62,8 +62,8 @@ static void timer_task(struct aws_task *task, void *arg, enum aws_task_status st
  * left as it is: it costs less than setting it anew. */
 static void set_wake_up(struct lane_crt *lane, uint64_t now) {
     uint64_t next;
-    if (lane->firing || lane->wake_up.lane == NULL || !aws_task_scheduler_has_tasks(&lane->timers, &next) ||
-        next >= lane->wake_up_ns) {
+    if (lane->firing || lane->wake_up.lane == NULL ||
+        !aws_task_scheduler_has_tasks(&lane->timers, &next) || next >= lane->wake_up_ns) {
         return;
     }
     uint64_t delay_ns = next > now ? next - now : 1; /* 0 would disarm it */

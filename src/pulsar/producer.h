@@ -33,13 +33,14 @@ struct pulsar_client_options {
     struct str client_version; /* as shown by the broker, e.g. "ddb2pulsar-0.1.0" */
     /* With pulsar+ssl:// only. Files are PEM and read anew at every connect. */
     struct str tls_trust_certs_file; /* empty: the system's store */
-    struct str tls_certificate_file; /* of ours, for mTLS, with its key: both or none. authPlugin tls
+    struct str
+        tls_certificate_file; /* of ours, for mTLS, with its key: both or none. authPlugin tls
                                         may name them instead */
     struct str tls_key_file;
     bool tls_allow_insecure;             /* any certificate will do */
     bool tls_skip_hostname_verification; /* any host's certificate will do, if it is trusted */
     uint32_t connect_timeout_ms;         /* TCP to CONNECTED; 0 means 10,000 */
-    uint32_t operation_timeout_ms; /* lookup, producer creation; 0 means 30,000 */
+    uint32_t operation_timeout_ms;       /* lookup, producer creation; 0 means 30,000 */
     uint32_t keep_alive_ms;      /* silence until a PING, and again until the end; 0 means 30,000 */
     uint32_t backoff_initial_ms; /* 0 means 100 */
     uint32_t backoff_max_ms;     /* 0 means 30,000 */
