@@ -1,26 +1,66 @@
-"""One pair of real servers for all tests. Every test has its own table, topic, application name and state folder."""
+"""The servers, each started once, when the first test needs it. Every test has its own table, topic, application name
+and state folder."""
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pulsar
 import pytest
 
+from producer import PROGRAM as TEST_PRODUCE
+from producer import Producer
 from program import BINARY, QUICK, Program, source_config
+from secure import ROLE, SecurePulsar
 from servers import DynamoDbLocal, Pulsar, Server, end_of
 from stream import Table
+from tokens import Issuer
 from topic import Reader, quiet_client
+from witness import Witness
 
 SERVERS = pytest.StashKey[list[Server]]()
 PROGRAM = pytest.StashKey[Program]()
+PRODUCER = pytest.StashKey[Producer]()
 
 
-def pytest_sessionstart() -> None:
-    if not BINARY.exists():
-        pytest.exit(f"{BINARY} is missing; build it first (make), or name its folder in DDB2PULSAR_BUILD", 2)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    for binary in (BINARY, TEST_PRODUCE):
+        if not binary.exists():
+            pytest.exit(f"{binary} is missing; build it first (make), or name its folder in DDB2PULSAR_BUILD", 2)
+    session.config.stash[SERVERS] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    meaning = "left out of a build with sanitizers: it exercises no code there that others don't, or takes long"
+    config.addinivalue_line("markers", f"optimised_only: {meaning}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    cache = BINARY.parent / "CMakeCache.txt"
+    if not cache.exists() or "D2P_FLAVOUR:STRING=release" in cache.read_text():
+        return
+    left_out = [item for item in items if item.get_closest_marker("optimised_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@contextmanager
+def running(config: pytest.Config, *servers: Server) -> Iterator[None]:
+    """Started at the same time; killed at the end."""
+    config.stash[SERVERS] += servers
+    try:
+        for server in servers:
+            server.launch()
+        for server in servers:
+            server.wait_ready()
+        yield
+    finally:
+        for server in servers:
+            server.kill()
+            config.stash[SERVERS].remove(server)
 
 
 @pytest.fixture(scope="session")
@@ -28,16 +68,11 @@ def servers(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[tuple[DynamoDbLocal, Pulsar]]:
     scratch = tmp_path_factory.mktemp("servers")
-    dynamodb, broker = DynamoDbLocal(scratch / "dynamodb"), Pulsar(scratch / "pulsar")
-    pytestconfig.stash[SERVERS] = [dynamodb, broker]
-    try:
-        broker.launch()
-        dynamodb.start()
-        broker.wait_ready()
+    # Quotas are looked at so often for a test that waits for that.
+    broker = Pulsar(scratch / "pulsar", settings={"backlogQuotaCheckIntervalInSeconds": "1"})
+    dynamodb = DynamoDbLocal(scratch / "dynamodb")
+    with running(pytestconfig, broker, dynamodb):
         yield dynamodb, broker
-    finally:
-        dynamodb.kill()
-        broker.kill()
 
 
 @pytest.fixture(scope="session")
@@ -105,13 +140,46 @@ def reader(client: pulsar.Client, name: str, program: Program) -> Reader:
 def own_pulsar(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Pulsar]:
     """A Pulsar for a test that kills it."""
     broker = Pulsar(tmp_path / "pulsar")
-    pytestconfig.stash[SERVERS].append(broker)
-    try:
-        broker.start()
+    with running(pytestconfig, broker):
         yield broker
-    finally:
-        broker.kill()
-        pytestconfig.stash[SERVERS].remove(broker)
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[SecurePulsar]:
+    broker = SecurePulsar(tmp_path_factory.mktemp("secure"))
+    with running(pytestconfig, broker):
+        yield broker
+
+
+@pytest.fixture
+def strict(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[SecurePulsar]:
+    """For one test, since it is killed there and gets new certificates."""
+    broker = SecurePulsar(tmp_path / "strict", strict=True)
+    with running(pytestconfig, broker):
+        yield broker
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    issuer = Issuer(ROLE, seconds=60)
+    yield issuer
+    issuer.stop()
+
+
+@pytest.fixture(scope="session")
+def witness(broker: Pulsar, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witness]:
+    witness = Witness(broker, tmp_path_factory.mktemp("witness"))
+    yield witness
+    witness.close()
+
+
+@pytest.fixture
+def producer(broker: Pulsar, name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Producer]:
+    """To this test's topic."""
+    producer = Producer(tmp_path, {"service_url": broker.url, "topic": name})
+    request.node.stash[PRODUCER] = producer
+    yield producer
+    producer.close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,6 +192,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     for number, run in enumerate(program.runs if program else [], 1):
         title = f"run {number}: {' '.join(run.arguments)}"
         report.sections.append((title, end_of(run.stderr_path, 60)))
+    producer = item.stash.get(PRODUCER, None)
+    for number, run in enumerate(producer.runs if producer else [], 1):
+        title = f"test_produce {number}: {run.options}"
+        report.sections.append((title, f"{run.last_events()}\n{end_of(run.stderr_path, 60)}"))
     for server in item.config.stash.get(SERVERS, []):
         report.sections.append((server.name, end_of(server.log, 20)))
     return report

@@ -27,6 +27,9 @@ ACCESS_KEY = "local"
 SECRET_KEY = "local"
 REGION = "us-east-1"
 
+# What standalone.conf has no line for.
+MORE_SETTINGS = ["brokerServicePortTls", "authenticationRefreshCheckSeconds"]
+
 _handed_out: set[int] = set()
 
 
@@ -132,10 +135,12 @@ class Server:
         self.process = None
 
 
-def http(method: str, url: str, body: Any = None, seconds: float = 20) -> tuple[int, str]:
+def http(
+    method: str, url: str, body: Any = None, seconds: float = 20, headers: dict[str, str] | None = None
+) -> tuple[int, str]:
     """One request with a JSON body; the status and the text of the answer. 0 when there is no answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method)
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
     request.add_header("Content-Type", "application/json")
     try:
         with urllib.request.urlopen(request, timeout=seconds) as reply:
@@ -185,18 +190,27 @@ class Pulsar(Server):
 
     name = "pulsar"
 
-    def __init__(self, folder: Path, outlive: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        outlive: bool = False,
+        settings: dict[str, str] | None = None,
+        admin_token: str | None = None,
+    ) -> None:
+        """settings: lines of standalone.conf for this one. admin_token: what its admin API wants to see."""
         super().__init__(folder, outlive)
         self.broker_port = free_port()
         self.web_port = free_port()
         self.url = f"pulsar://127.0.0.1:{self.broker_port}"
         self.web_url = f"http://127.0.0.1:{self.web_port}"
         self.home = Path(place("D2P_PULSAR_HOME"))
+        self._headers = {"Authorization": f"Bearer {admin_token}"} if admin_token else {}
         self._conf = folder / "standalone.conf"
-        self._write_conf()
+        self.configure(settings or {})
 
-    def _write_conf(self) -> None:
-        """Pulsar's own file with what two of them on one machine need, and what makes a small one."""
+    def configure(self, own: dict[str, str]) -> None:
+        """Writes Pulsar's own file with what two of them on one machine need, and what makes a small one. It is read
+        at the start."""
         settings = {
             "brokerServicePort": str(self.broker_port),
             "webServicePort": str(self.web_port),
@@ -214,10 +228,13 @@ class Pulsar(Server):
             "dbStorage_writeCacheMaxSizeMb": "64",
             "dbStorage_readAheadCacheMaxSizeMb": "32",
             "dbStorage_rocksDB_blockCacheSize": "16777216",
+            **own,
         }
-        text = (self.home / "conf" / "standalone.conf").read_text()
+        text = (self.home / "conf" / "standalone.conf").read_text() + "\n"
+        for name in MORE_SETTINGS:
+            text += f"{name}=\n"
         for name, value in settings.items():
-            text, count = re.subn(rf"(?m)^{name}=.*$", f"{name}={value}", text)
+            text, count = re.subn(rf"(?m)^{name}=.*$", lambda _: f"{name}={value}", text)
             if count != 1:
                 raise ServerError(f"standalone.conf has {count} lines for {name}; it should have one")
         self._conf.write_text(text)
@@ -251,14 +268,20 @@ class Pulsar(Server):
     def is_ready(self) -> bool:
         # The namespace is made last; a lookup in it needs everything that a client needs.
         lookup = "/lookup/v2/topic/persistent/public/default/ready"
-        return http("GET", self.web_url + lookup, seconds=5)[0] == 200
+        return http("GET", self.web_url + lookup, seconds=5, headers=self._headers)[0] == 200
 
     def admin(self, method: str, path: str, body: Any = None) -> str:
         """One call of the admin API, for example admin("PUT", "persistent/public/default/t/partitions", 4)."""
-        status, text = http(method, f"{self.web_url}/admin/v2/{path}", body)
+        status, text = http(method, f"{self.web_url}/admin/v2/{path}", body, headers=self._headers)
         if status // 100 != 2:
             raise ServerError(f"{method} {path}: Pulsar answered {status}: {text}")
         return text
+
+    def create_namespace(self, name: str, deduplication: bool = False) -> None:
+        """public/NAME."""
+        self.admin("PUT", f"namespaces/public/{name}", {"replication_clusters": ["standalone"]})
+        if deduplication:
+            self.admin("POST", f"namespaces/public/{name}/deduplication", True)
 
     def create_topic(self, topic: str, partitions: int = 0) -> None:
         path = f"persistent/public/default/{topic}"

@@ -18,6 +18,7 @@ class Message:
     value: bytes
     properties: dict[str, str]
     partition: int
+    position: tuple[int, int]  # ledger and entry: the messages of a batch share it
     producer: str
     event_ms: int
     publish_ms: int
@@ -68,6 +69,7 @@ class Reader:
                 value=message.data(),
                 properties=dict(message.properties()),
                 partition=partition,
+                position=(message.message_id().ledger_id(), message.message_id().entry_id()),
                 producer=message.producer_name(),
                 event_ms=message.event_timestamp(),
                 publish_ms=message.publish_timestamp(),
