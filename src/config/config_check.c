@@ -227,7 +227,8 @@ static bool check_tls(struct config *config, struct err *err) {
 static bool check_pulsar_auth(const struct config *config, struct err *err) {
     enum auth_fault fault;
     struct err why = ERR_NONE;
-    if (auth_params_check(str_of(config->auth_plugin), str_of(config->auth_params), &fault, &why)) {
+    if (auth_params_check(str_of(config->auth_plugin), str_of(config->auth_params), has_tls(config),
+                          &fault, &why)) {
         return true;
     }
     return config_fail(config,

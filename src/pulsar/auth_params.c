@@ -369,10 +369,14 @@ void auth_params_done(struct auth_params *params) {
     *params = (struct auth_params){.kind = AUTH_NONE};
 }
 
-bool auth_params_check(struct str plugin, struct str params, enum auth_fault *ret_fault,
+bool auth_params_check(struct str plugin, struct str params, bool tls, enum auth_fault *ret_fault,
                        struct err *err) {
     struct auth_params parsed;
     bool ok = auth_params_parse(plugin, params, &parsed, ret_fault, err);
+    if (ok && parsed.kind == AUTH_TLS && !tls) {
+        *ret_fault = AUTH_FAULT_PLUGIN;
+        ok = err_set(err, ERR_CONFIG, "it needs a serviceUrl with pulsar+ssl://");
+    }
     auth_params_done(&parsed);
     return ok;
 }

@@ -58,8 +58,8 @@ bool auth_params_parse(struct str plugin, struct str params, struct auth_params 
 /* Erases and frees. All-zero is fine. */
 void auth_params_done(struct auth_params *params);
 
-/* Only whether they can be used. */
-bool auth_params_check(struct str plugin, struct str params, enum auth_fault *ret_fault,
+/* Only whether they can be used on connections with TLS, or without. */
+bool auth_params_check(struct str plugin, struct str params, bool tls, enum auth_fault *ret_fault,
                        struct err *err);
 
 #endif

@@ -2,10 +2,12 @@
 
 #include "fakes/fake_http.h"
 #include "unit/cmocka_all.h"
+#include "unit/tls_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { PATIENCE_S = 30 };
 
@@ -123,6 +125,32 @@ static void closed(void *ctx, struct fake_conn *conn) {
 static const struct fake_handler handler = {
     .opened = opened, .received = received, .closed = closed};
 
+static void make_path(char path[40]) {
+    (void)strcpy(path, "/tmp/d2p_issuer_XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+static void show_certificate(struct issuer *issuer) {
+    struct cert ca = cert_make(&(struct cert_options){.name = "test CA", .authority = true});
+    struct cert cert = cert_make(
+        &(struct cert_options){.name = "issuer", .names = "DNS:localhost", .issuer = &ca});
+    char cert_path[40];
+    char key_path[40];
+    struct err err = ERR_NONE;
+    make_path(issuer->ca_path);
+    make_path(cert_path);
+    make_path(key_path);
+    cert_write(&ca, NULL, issuer->ca_path, NULL);
+    cert_write(&cert, NULL, cert_path, key_path);
+    assert_true(fake_server_identity(issuer->server, cert_path, key_path, NULL, &err));
+    (void)unlink(cert_path);
+    (void)unlink(key_path);
+    cert_free(&cert);
+    cert_free(&ca);
+}
+
 struct issuer *issuer_new(void) {
     struct issuer *issuer = calloc(1, sizeof *issuer);
     struct err err = ERR_NONE;
@@ -135,12 +163,16 @@ struct issuer *issuer_new(void) {
     assert_non_null(issuer->server);
     issuer->port = fake_server_listen(issuer->server, 0, &handler, issuer, &err);
     assert_int_not_equal(issuer->port, 0);
+    show_certificate(issuer);
+    issuer->tls_port = fake_server_listen_tls(issuer->server, 0, &handler, issuer, &err);
+    assert_int_not_equal(issuer->tls_port, 0);
     assert_true(fake_server_start(issuer->server, &err));
     return issuer;
 }
 
 void issuer_free(struct issuer *issuer) {
     fake_server_free(issuer->server);
+    (void)unlink(issuer->ca_path);
     (void)pthread_cond_destroy(&issuer->changed);
     (void)pthread_mutex_destroy(&issuer->lock);
     free(issuer);

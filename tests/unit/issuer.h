@@ -20,6 +20,8 @@ enum issuer_fault {
 struct issuer {
     struct fake_server *server;
     uint16_t port;
+    uint16_t tls_port; /* as localhost, with a certificate that ca_path can vouch for */
+    char ca_path[40];
     pthread_cond_t changed;   /* with lock: something was counted */
     pthread_mutex_t lock;     /* of all below */
     char token_endpoint[128]; /* what discovery says; "": its own */

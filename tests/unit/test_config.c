@@ -725,6 +725,10 @@ static void contradictions(void **state) {
     assert_set_refused("authParams=token:s3cret",
                        "--set: authParams is ***: it needs an authPlugin; allowed there: token, "
                        "basic, tls or oauth2");
+    const char *const certificate[] = {ARN_SET, "topicName=t", "authPlugin=tls",
+                                       "authParams=tlsCertFile:/c,tlsKeyFile:/k", NULL};
+    assert_refused_in("sink: pulsar\n", certificate, none,
+                      "--set: authPlugin is \"tls\": it needs a serviceUrl with pulsar+ssl://");
     const char *const oauth2[] = {
         ARN_SET, "topicName=t", "authPlugin=oauth2",
         "authParams={\"issuerUrl\":\"https://i\",\"audiance\":\"s3cret\"}", NULL};

@@ -144,7 +144,7 @@ static void issuers(void **state) {
         enum auth_fault fault;
         struct err err = ERR_NONE;
         (void)snprintf(text, sizeof text, "{" ISSUER ",\"privateKey\":\"%s\"}", keys[i]);
-        assert_true(auth_params_check(STR("oauth2"), str_of(text), &fault, &err));
+        assert_true(auth_params_check(STR("oauth2"), str_of(text), false, &fault, &err));
     }
 }
 
@@ -229,7 +229,8 @@ static void wrong_settings(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         enum auth_fault fault = (enum auth_fault) - 1;
         struct err err = ERR_NONE;
-        assert_false(auth_params_check(str_of(bad[i].plugin), str_of(bad[i].params), &fault, &err));
+        assert_false(
+            auth_params_check(str_of(bad[i].plugin), str_of(bad[i].params), true, &fault, &err));
         assert_int_equal(err.code, ERR_CONFIG);
         assert_int_equal(err.class, ERR_CLASS_FATAL);
         assert_int_equal(fault, bad[i].fault);
@@ -251,7 +252,7 @@ static void wrong_settings(void **state) {
     for (size_t i = 0; i < 2; i++) {
         enum auth_fault fault;
         struct err err = ERR_NONE;
-        assert_false(auth_params_check(str_of(plugins[i]), str_of(big), &fault, &err));
+        assert_false(auth_params_check(str_of(plugins[i]), str_of(big), true, &fault, &err));
         assert_int_equal(err.code, ERR_CONFIG);
         assert_null(strstr(err.text, "xxx"));
     }
