@@ -50,6 +50,7 @@ struct config {
 #include "config/properties.def"
 
     /* Derived. */
+    bool source_file;     /* the file has the form of Pulsar's SourceConfig */
     struct arn arn;       /* of stream_arn, borrows from it */
     char *streams_region; /* signs requests to DynamoDB Streams and names its default endpoint */
     char *table_region;   /* the same for the lease table */
@@ -62,7 +63,6 @@ struct config {
     char *external_id;
 
     char *file;                    /* NULL when there is none */
-    bool source_file;              /* the file has the form of Pulsar's SourceConfig */
     char *texts[CONFIG_KEY_COUNT]; /* the values as they were given, trimmed */
     struct config_origin origins[CONFIG_KEY_COUNT];
     char **
