@@ -1,10 +1,7 @@
 /*
- * stage: producers on a real lane against broker doubles, for tests of what producer.h
- * promises. Everything is written down: which message was taken, what was reported of it and in
- * which order; at the end it is compared with what the double has stored.
- *
- * Functions are for the test's thread. Whatever goes wrong on the lane is noted and fails the test
- * in stage_free.
+ * stage: a lane, a client and a broker double, for tests of what producer.h promises; the producers
+ * on it are `sender`s. Functions are for the test's thread, unless the lane is named. Whatever goes
+ * wrong on the lane is noted and fails the test in stage_free.
  */
 #ifndef TESTS_STAGE_H
 #define TESTS_STAGE_H
@@ -14,71 +11,11 @@
 
 #include <pthread.h>
 
-enum { STAGE_MESSAGES = 50000, STAGE_PARTITIONS = 16, STAGE_SENDERS = 4, STAGE_PATIENCE_S = 30 };
+enum { STAGE_SENDERS = 4, STAGE_PATIENCE_S = 30, STAGE_FILLER = 8 * 1024 * 1024 };
 
 #define STAGE_TOPIC "persistent://public/default/t"
 
-struct stage;
 struct sender;
-
-/* What became of a message. */
-enum fate { FATE_OPEN, FATE_STORED, FATE_DUPLICATE, FATE_REFUSED, FATE_LOST, FATE_MAYBE };
-
-struct stage_report {
-    enum fate fate;
-    uint32_t partition;
-    size_t order; /* of all reports of its sender */
-    enum err_code code;
-    uint64_t entry_id;
-};
-
-/* Changes the message of that token before it is sent; on the lane. What it borrows may be in the
- * sender's scratch. */
-typedef void stage_make_fn(struct sender *sender, uint64_t token, struct pulsar_message *message);
-
-/* A producer, and what came of its messages. */
-struct sender {
-    struct stage *stage;
-    char id; /* in every value: 'a', 'b', ... */
-    struct pulsar_producer *producer;
-
-    /* Set before sender_open: */
-    struct pulsar_producer_options options;
-    size_t keys; /* so many take turns; 0: none */
-    size_t value_len;
-    stage_make_fn *make;  /* NULL: nothing to change */
-    uint64_t first_token; /* with explicit ids: token and sequence id of the first message */
-    bool double_is_fine;  /* at least once: a message may be stored again */
-
-    /* Guarded by the stage's lock: */
-    uint64_t next_token;
-    uint64_t wanted; /* tokens below are to be sent */
-    size_t taken;
-    size_t reported;
-    size_t receipts; /* events */
-    size_t fates[FATE_MAYBE + 1];
-    struct stage_report reports[STAGE_MESSAGES];
-    int ready_count;
-    uint32_t partitions;
-    int grown_count;
-    int writable_count;
-    int failed_count;
-    struct err failure;
-    struct err last_undelivered;
-    size_t refused_count; /* PULSAR_SEND_REFUSED */
-    struct err refusal;
-    size_t full_count;
-    int lost_count;
-    int again_count;
-    struct err last_lost;
-    struct pulsar_producer_stats stats; /* after the last event */
-    bool closed;
-    bool refuse_open; /* pulsar_producer_open returned NULL */
-
-    char value[64];
-    char key[64];
-    char scratch[256];
-};
 
 struct stage {
     struct stage *next; /* that lives */
@@ -114,31 +51,6 @@ void stage_wait_count(struct stage *stage, size_t member, uint64_t at_least, con
 /* Runs fn on the lane and waits for its end. */
 void stage_run(struct stage *stage, lane_fn *fn, void *ctx);
 
-/* Its topic is STAGE_TOPIC, its messages have 20 keys, short values and no names. */
-struct sender *sender_new(struct stage *stage);
-/* Opens its producer; the client too, if it is the first. */
-void sender_open(struct sender *sender);
-/* And waits for `ready`. */
-void sender_open_ready(struct sender *sender);
-/* So many more messages are to be sent, as fast as they are taken. */
-void sender_send(struct sender *sender, size_t count);
-void sender_flush(struct sender *sender);
-/* Waits until all that was wanted is taken and reported. */
-void sender_drain(struct sender *sender);
-void sender_close(struct sender *sender, uint32_t timeout_ms);
-/* Every message that was taken was reported once, those of a partition in order; each receipt's
- * message is stored once, or at least once, and in order; nothing else is, but for FATE_MAYBE. With
- * key-based batches the order is another matter: sender_check_keys. After sender_close. */
-void sender_check(struct sender *sender);
-
-/* Drains, closes, checks. */
-void sender_finish(struct sender *sender);
-/* Those of a key were stored in their order, whatever the partition. */
-void sender_check_keys(struct sender *sender);
-/* Of one stored message; false when it is not there. The store must be locked. */
-bool sender_find(const struct sender *sender, const struct fake_broker_store *store, uint64_t token,
-                 const struct fake_message **ret_message);
-
 /* Waits until the condition holds; fails after STAGE_PATIENCE_S. */
 #define STAGE_WAIT(stage_, condition)                                                              \
     do {                                                                                           \
@@ -165,6 +77,15 @@ bool sender_find(const struct sender *sender, const struct fake_broker_store *st
             stage_fail((stage_), "%s:%d: not so: %s", __FILE__, __LINE__, #condition);             \
         }                                                                                          \
     } while (0)
+
+/* Anything to send: it does not compress. */
+extern char stage_filler[STAGE_FILLER];
+/* On the lane: notes the first thing that goes wrong. */
+void stage_wrong(struct stage *stage, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Like stage_run and STAGE_WAIT, but false in vain. */
+bool stage_try_run(struct stage *stage, lane_fn *fn, void *ctx);
+bool stage_wait_flag(struct stage *stage, const bool *flag);
 
 struct timespec stage_deadline(void);
 void stage_fail(struct stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));

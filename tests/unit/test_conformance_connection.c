@@ -1,6 +1,6 @@
 /* What a client of Pulsar has to bear and to do on its connections. */
 #include "unit/certificates.h"
-#include "unit/stage.h"
+#include "unit/sender.h"
 
 #include "cmocka_all.h"
 
@@ -193,6 +193,23 @@ static void a_wrong_token_ends_it(void **state) {
     STAGE_WAIT(stage, sender->failed_count > 0);
     assert_int_equal(sender->failure.code, ERR_PULSAR_AUTH);
     assert_null(strstr(sender->failure.text, "token:wrong"));
+    stage_free(stage);
+}
+
+static void a_name_and_a_password(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_new(stage);
+    stage->client_options.auth_plugin = STR("basic");
+    stage->client_options.auth_params = STR("{\"userId\":\"me\",\"password\":\"p:w\"}");
+    stage_script(stage, "basic me:p:w");
+    sender_open_ready(sender);
+    sender_send(sender, 100);
+    stage_script(stage, "auth-challenge");
+    STAGE_WAIT_COUNT(stage, auth_responses, 1);
+    sender_send(sender, 100);
+    sender_finish(sender);
+    assert_int_equal(stage_counts(stage).connects, 1);
     stage_free(stage);
 }
 
@@ -457,6 +474,7 @@ int main(int argc, char **argv) {
         STAGE_TEST(silence_ends_the_connection),
         STAGE_TEST(challenged_in_the_middle),
         STAGE_TEST(a_wrong_token_ends_it),
+        STAGE_TEST(a_name_and_a_password),
         STAGE_TEST(redirected_twice),
         STAGE_TEST(redirected_in_a_circle),
         STAGE_TEST(brokers_behind_a_proxy),

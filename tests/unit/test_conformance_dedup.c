@@ -1,7 +1,7 @@
 /* Deduplication: whatever happens, every message is stored exactly once; over reconnects, over
  * restarts with other batches, and when a successor takes over what its former owner left on its
  * way. */
-#include "unit/stage.h"
+#include "unit/sender.h"
 
 #include "cmocka_all.h"
 

@@ -1,6 +1,6 @@
 /* Every error that a broker can answer with, at every command, and what a producer makes of it:
  * tries again, gives one message up, or ends. */
-#include "unit/stage.h"
+#include "unit/sender.h"
 
 #include "cmocka_all.h"
 

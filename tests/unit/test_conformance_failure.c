@@ -1,6 +1,6 @@
 /* What a producer does when the topic is not its own, not there, full, or grows; and when time runs
  * out. Every message is reported once and in order, whatever happens. */
-#include "unit/stage.h"
+#include "unit/sender.h"
 
 #include "cmocka_all.h"
 

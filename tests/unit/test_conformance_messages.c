@@ -1,6 +1,6 @@
 /* What a client of Pulsar sends: batches, keys, sizes, chunks, schemas; and what it makes of
  * receipts. */
-#include "unit/stage.h"
+#include "unit/sender.h"
 
 #include "cmocka_all.h"
 
