@@ -85,3 +85,20 @@ struct outgoing *command_pong(void) {
     command.pong = &pong;
     return command_pack(&command);
 }
+
+bool command_answers(const Pulsar__BaseCommand *command, uint64_t *ret_request_id) {
+    if (command->error != NULL) {
+        *ret_request_id = command->error->request_id;
+    } else if (command->success != NULL) {
+        *ret_request_id = command->success->request_id;
+    } else if (command->producer_success != NULL) {
+        *ret_request_id = command->producer_success->request_id;
+    } else if (command->lookup_response != NULL) {
+        *ret_request_id = command->lookup_response->request_id;
+    } else if (command->partitioned_metadata_response != NULL) {
+        *ret_request_id = command->partitioned_metadata_response->request_id;
+    } else {
+        return false;
+    }
+    return true;
+}

@@ -25,4 +25,7 @@ struct outgoing *command_auth_response(const struct command_identity *identity);
 struct outgoing *command_ping(void);
 struct outgoing *command_pong(void);
 
+/* Whether it is an answer to a request, and to which. */
+bool command_answers(const Pulsar__BaseCommand *command, uint64_t *ret_request_id);
+
 #endif

@@ -42,10 +42,7 @@ struct connection {
     struct aws_linked_list users;   /* those that were */
     struct aws_linked_list blocked; /* first come, first served */
     struct connection_user *by_id[USER_BUCKETS];
-    struct aws_linked_list
-        requests; /* in the order of their deadlines, which all are equally far */
-    struct aws_linked_list expected; /* requests without a deadline */
-    uint64_t last_request_id;
+    struct requests requests;
 
     struct lane_timer deadline_timer; /* CONNECTED, then the first request's */
     struct lane_timer keep_alive_timer;
@@ -64,6 +61,10 @@ static const char *state_name(enum connection_state state) {
 
 static struct address_text name_of(const struct connection *connection) {
     return address_text(&connection->logical);
+}
+
+static struct connection_request *of_entry(struct request *entry) {
+    return AWS_CONTAINER_OF(entry, struct connection_request, entry);
 }
 
 static void set_state(struct connection *connection, enum connection_state state, const char *why) {
@@ -101,14 +102,10 @@ static void tell_lost(struct connection *connection) {
             user->events->lost(user, &connection->reason);
         }
     }
-    struct aws_linked_list *asked[] = {&connection->requests, &connection->expected};
-    for (size_t i = 0; i < 2; i++) {
-        while (!aws_linked_list_empty(asked[i])) {
-            struct connection_request *request =
-                AWS_CONTAINER_OF(aws_linked_list_front(asked[i]), struct connection_request, node);
-            connection_forget(request);
-            request->done(request, &connection->reason, NULL);
-        }
+    for (struct request *entry; (entry = requests_first(&connection->requests)) != NULL;) {
+        struct connection_request *request = of_entry(entry);
+        connection_forget(request);
+        request->done(request, &connection->reason, NULL);
     }
 }
 
@@ -163,29 +160,25 @@ void connection_tell(struct connection *connection, const Pulsar__BaseCommand *c
 /* ---- Requests. */
 
 static void arm_deadline(struct connection *connection) {
-    if (aws_linked_list_empty(&connection->requests)) {
+    const struct request *next = requests_next(&connection->requests);
+    if (next == NULL) {
         lane_timer_cancel(&connection->deadline_timer);
-        return;
-    }
-    struct connection_request *first = AWS_CONTAINER_OF(
-        aws_linked_list_front(&connection->requests), struct connection_request, node);
-    if (!connection->deadline_timer.armed ||
-        connection->deadline_timer.due_ns > first->deadline_ns) {
-        lane_timer_set_at_ns(&connection->deadline_timer, first->deadline_ns);
+    } else if (!connection->deadline_timer.armed ||
+               connection->deadline_timer.due_ns > next->deadline_ns) {
+        lane_timer_set_at_ns(&connection->deadline_timer, next->deadline_ns);
     }
 }
 
 uint64_t connection_new_request_id(struct connection *connection) {
-    return ++connection->last_request_id;
+    return requests_new_id(&connection->requests);
 }
 
 void connection_ask(struct connection *connection, struct connection_request *request,
                     const Pulsar__BaseCommand *command) {
-    request->connection = connection;
     request->timed_out = false;
-    request->deadline_ns = lane_now_ns(connection->config->lane) +
-                           (uint64_t)connection->config->operation_timeout_ms * 1000000;
-    aws_linked_list_push_back(&connection->requests, &request->node);
+    requests_add(&connection->requests, &request->entry, request->id,
+                 lane_now_ns(connection->config->lane) +
+                     (uint64_t)connection->config->operation_timeout_ms * 1000000);
     if (connection->state == CONNECTION_READY) {
         arm_deadline(connection);
         send_command(connection, command_pack(command));
@@ -193,15 +186,11 @@ void connection_ask(struct connection *connection, struct connection_request *re
 }
 
 void connection_expect(struct connection *connection, struct connection_request *request) {
-    request->connection = connection;
-    aws_linked_list_push_back(&connection->expected, &request->node);
+    requests_add(&connection->requests, &request->entry, request->id, REQUESTS_NO_DEADLINE);
 }
 
 void connection_forget(struct connection_request *request) {
-    if (request->connection != NULL) {
-        request->connection = NULL;
-        aws_linked_list_remove(&request->node);
-    }
+    request_remove(&request->entry);
 }
 
 static void deadline_passed(void *ctx) {
@@ -218,12 +207,9 @@ static void deadline_passed(void *ctx) {
         return;
     }
     uint64_t now = lane_now_ns(connection->config->lane);
-    while (!aws_linked_list_empty(&connection->requests)) {
-        struct connection_request *request = AWS_CONTAINER_OF(
-            aws_linked_list_front(&connection->requests), struct connection_request, node);
-        if (request->deadline_ns > now) {
-            break;
-        }
+    for (struct request *entry;
+         (entry = requests_next(&connection->requests)) != NULL && entry->deadline_ns <= now;) {
+        struct connection_request *request = of_entry(entry);
         connection_forget(request);
         struct err err;
         request->timed_out = true;
@@ -236,29 +222,15 @@ static void deadline_passed(void *ctx) {
     }
 }
 
-static struct connection_request *find_request(struct aws_linked_list *list, uint64_t id) {
-    struct aws_linked_list_node *node = aws_linked_list_begin(list);
-    for (; node != aws_linked_list_end(list); node = aws_linked_list_next(node)) {
-        struct connection_request *request =
-            AWS_CONTAINER_OF(node, struct connection_request, node);
-        if (request->id == id) {
-            return request;
-        }
-    }
-    return NULL;
-}
-
 static void answer(struct connection *connection, uint64_t request_id,
                    const Pulsar__BaseCommand *reply) {
-    struct connection_request *request = find_request(&connection->requests, request_id);
-    if (request == NULL) {
-        request = find_request(&connection->expected, request_id);
-    }
-    if (request == NULL) {
+    struct request *entry = requests_find(&connection->requests, request_id);
+    if (entry == NULL) {
         LOG_DEBUG("pulsar.connection", "late_reply", LOG_TEXT("broker", name_of(connection).text),
                   LOG_U64("request", request_id));
         return;
     }
+    struct connection_request *request = of_entry(entry);
     connection_forget(request);
     if (reply->error != NULL) {
         struct err err;
@@ -429,14 +401,9 @@ static void on_connected(struct connection *connection, const Pulsar__CommandCon
     tell_ready(connection);
 }
 
-static void on_error(struct connection *connection, const Pulsar__BaseCommand *reply) {
-    if (connection->state == CONNECTION_READY) {
-        answer(connection, reply->error->request_id, reply);
-        return;
-    }
-    /* An answer to CONNECT. */
+static void connect_refused(struct connection *connection, const Pulsar__CommandError *error) {
     struct err err;
-    server_error_set(&err, (int)reply->error->error, reply->error->message);
+    server_error_set(&err, (int)error->error, error->message);
     err_context(&err, "broker %s", name_of(connection).text);
     if (err.code == ERR_PULSAR_AUTH) {
         auth_refused(connection->config->auth, &connection->identity);
@@ -446,22 +413,17 @@ static void on_error(struct connection *connection, const Pulsar__BaseCommand *r
 
 static void dispatch(struct connection *connection, const Pulsar__BaseCommand *command) {
     struct connection_user *user;
+    uint64_t request_id;
     if (command->connected != NULL) {
         on_connected(connection, command->connected);
     } else if (command->auth_challenge != NULL) {
         send_identity(connection);
     } else if (command->ping != NULL) {
         send_command(connection, command_pong());
-    } else if (command->error != NULL) {
-        on_error(connection, command);
-    } else if (command->success != NULL) {
-        answer(connection, command->success->request_id, command);
-    } else if (command->producer_success != NULL) {
-        answer(connection, command->producer_success->request_id, command);
-    } else if (command->lookup_response != NULL) {
-        answer(connection, command->lookup_response->request_id, command);
-    } else if (command->partitioned_metadata_response != NULL) {
-        answer(connection, command->partitioned_metadata_response->request_id, command);
+    } else if (command->error != NULL && connection->state != CONNECTION_READY) {
+        connect_refused(connection, command->error);
+    } else if (command_answers(command, &request_id)) {
+        answer(connection, request_id, command);
     } else if (command->send_error != NULL) {
         user = find_user(connection, command->send_error->producer_id);
         if (user != NULL) {
@@ -576,6 +538,7 @@ static void on_ended(void *ctx, const struct err *why) {
         connection_close(connection, &err);
     }
     tell_lost(connection);
+    requests_done(&connection->requests);
     frame_reader_done(&connection->reader);
     connection->config->gone(connection, connection->config->ctx);
     free(connection);
@@ -603,8 +566,7 @@ struct connection *connection_new(const struct connection_config *config,
     aws_linked_list_init(&connection->waiting);
     aws_linked_list_init(&connection->users);
     aws_linked_list_init(&connection->blocked);
-    aws_linked_list_init(&connection->requests);
-    aws_linked_list_init(&connection->expected);
+    requests_init(&connection->requests);
     lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
     lane_timer_init(&connection->keep_alive_timer, config->lane, keep_alive, connection);
     lane_timer_init(&connection->ready_timer, config->lane, tell_ready, connection);

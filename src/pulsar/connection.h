@@ -14,6 +14,7 @@
 #include "pulsar/auth.h"
 #include "pulsar/frame.h"
 #include "pulsar/outgoing.h"
+#include "pulsar/requests.h"
 #include "pulsar/tls.h"
 #include "pulsar_api.pb-c.h"
 
@@ -87,10 +88,8 @@ void connection_detach(struct connection_user *user);
 /* Embedded in its owner; all-zero before the first use. */
 struct connection_request {
     uint64_t id;
-    uint64_t deadline_ns;
-    struct connection *connection; /* NULL: not waiting */
-    struct aws_linked_list_node node;
-    bool timed_out; /* set for done: the broker may still carry it out */
+    struct request entry; /* the connection's */
+    bool timed_out;       /* set for done: the broker may still carry it out */
     /* reply (of any type, its request_id is ours), or err. Borrowed for the call. */
     void (*done)(struct connection_request *request, const struct err *err,
                  const Pulsar__BaseCommand *reply);
