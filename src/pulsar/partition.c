@@ -482,58 +482,40 @@ static bool pending_fit(const struct partition *partition, struct err *err) {
                    largest);
 }
 
-static bool take_schema_version(struct partition *partition,
-                                const Pulsar__CommandProducerSuccess *success, struct err *err) {
-    struct str version = STR_NONE;
-    if (success->has_schema_version) {
-        version = str_make((const char *)success->schema_version.data, success->schema_version.len);
-    }
-    if (version.len > sizeof partition->schema_version) {
-        return err_set(err, ERR_PULSAR_PROTOCOL, "the schema's version has %zu bytes", version.len);
-    }
-    if (outbox_has_open(&partition->outbox) &&
-        !str_equal(version, partition->outbox.limits.schema_version)) {
-        outbox_seal(&partition->outbox); /* these are of the former version */
-    }
-    if (version.len > 0) {
-        memcpy(partition->schema_version, version.ptr, version.len);
-    }
-    partition->outbox.limits.schema_version = str_make(partition->schema_version, version.len);
-    return true;
-}
-
-/* Name and numbering stay what they were at the first success. */
-static bool take_name(struct partition *partition, const Pulsar__CommandProducerSuccess *success,
-                      struct err *err) {
+/* Numbering stays what it was at the first success. */
+static void take_numbering(struct partition *partition, int64_t last_sequence_id) {
     struct outbox *outbox = &partition->outbox;
     if (!partition->was_ready) {
-        partition->name = str_dup(str_of(success->producer_name));
-        if (partition->name == NULL) {
-            return err_set(err, ERR_NOMEM, "no memory for a producer's name");
-        }
-        outbox->limits.name_len = strlen(partition->name);
-        outbox->header.producer_name = str_of(partition->name);
         if (!partition->shared->outbox.explicit_ids) {
-            outbox->next_sequence_id = (uint64_t)(success->last_sequence_id + 1);
+            outbox->next_sequence_id = (uint64_t)(last_sequence_id + 1);
         }
-        partition->last_sequence_id = success->last_sequence_id;
+        partition->last_sequence_id = last_sequence_id;
     }
-    if (outbox->unproven && success->last_sequence_id > outbox->last_stored) {
-        outbox->last_stored = success->last_sequence_id;
-        partition->last_sequence_id = success->last_sequence_id;
+    if (outbox->unproven && last_sequence_id > outbox->last_stored) {
+        outbox->last_stored = last_sequence_id;
+        partition->last_sequence_id = last_sequence_id;
     }
-    return true;
 }
 
 static bool take_success(struct partition *partition, const Pulsar__CommandProducerSuccess *success,
                          struct err *err) {
-    partition->outbox.limits.max_message_size =
-        connection_max_message_size(partition->user.connection);
-    partition->has_topic_epoch = success->has_topic_epoch;
-    partition->topic_epoch = success->topic_epoch;
-    /* The name is kept for good, so it comes last. */
-    return take_schema_version(partition, success, err) && pending_fit(partition, err) &&
-           take_name(partition, success, err);
+    struct outbox *outbox = &partition->outbox;
+    outbox->limits.max_message_size = connection_max_message_size(partition->user.connection);
+    if (!pending_fit(partition, err)) {
+        return false;
+    }
+    if (outbox_has_open(outbox) &&
+        !str_equal(registration_version_in(success), outbox->limits.schema_version)) {
+        outbox_seal(outbox); /* these are of the former version */
+    }
+    if (!registration_take(&partition->registration, success, err)) {
+        return false;
+    }
+    outbox->limits.schema_version = registration_version(&partition->registration);
+    outbox->limits.name_len = strlen(partition->registration.name);
+    outbox->header.producer_name = str_of(partition->registration.name);
+    take_numbering(partition, success->last_sequence_id);
+    return true;
 }
 
 static void created(struct connection_request *request, const struct err *failure,
@@ -545,8 +527,7 @@ static void created(struct connection_request *request, const struct err *failur
         return;
     }
     if (failure == NULL &&
-        (reply->producer_success == NULL || reply->producer_success->last_sequence_id < -1 ||
-         reply->producer_success->last_sequence_id == INT64_MAX)) { /* no id would follow it */
+        (reply->producer_success == NULL || !registration_is_valid(reply->producer_success))) {
         err_set(&err, ERR_PULSAR_PROTOCOL, "broker %s did not answer PRODUCER as it should",
                 address_text(connection_logical(partition->user.connection)).text);
         retire(partition, &err);
@@ -567,7 +548,7 @@ static void created(struct connection_request *request, const struct err *failur
         retire(partition, &err);
         return;
     }
-    set_state(partition, PARTITION_READY, partition->name);
+    set_state(partition, PARTITION_READY, partition->registration.name);
     if (partition->was_ready) {
         partition->shared->outbox.stats.reconnects++;
     }
@@ -584,28 +565,13 @@ static void created(struct connection_request *request, const struct err *failur
 }
 
 static void create(struct partition *partition) {
-    struct partition_shared *shared = partition->shared;
     Pulsar__CommandProducer producer = PULSAR__COMMAND_PRODUCER__INIT;
     partition->request.id = connection_new_request_id(partition->user.connection);
     partition->request.done = created;
     producer.topic = partition->topic;
     producer.producer_id = partition->user.producer_id;
     producer.request_id = partition->request.id;
-    producer.producer_name = partition->name != NULL ? partition->name : shared->name;
-    producer.has_epoch = 1;
-    producer.epoch = partition->epoch++;
-    /* Sent also when false, as brokers take true for granted: a generated name may be succeeded by
-     * itself. */
-    producer.has_user_provided_producer_name = 1;
-    producer.user_provided_producer_name = shared->name != NULL;
-    producer.metadata = shared->properties.items;
-    producer.n_metadata = shared->properties.count;
-    producer.schema = schema_command_get(&shared->schema);
-    /* Our enum is in the order of the protocol's. */
-    producer.has_producer_access_mode = shared->access_mode != PULSAR_ACCESS_SHARED;
-    producer.producer_access_mode = (Pulsar__ProducerAccessMode)shared->access_mode;
-    producer.has_topic_epoch = partition->has_topic_epoch;
-    producer.topic_epoch = partition->topic_epoch;
+    registration_ask(&partition->registration, &partition->shared->registration, &producer);
     Pulsar__BaseCommand command = PULSAR__BASE_COMMAND__INIT;
     command.type = PULSAR__BASE_COMMAND__TYPE__PRODUCER;
     command.producer = &producer;
@@ -664,8 +630,7 @@ void partition_open(struct partition *partition) {
 
 void partition_reset(struct partition *partition) {
     set_state(partition, PARTITION_IDLE, "to be opened again");
-    free(partition->name);
-    partition->name = NULL;
+    registration_reset(&partition->registration);
     partition->was_ready = false;
 }
 
@@ -704,7 +669,7 @@ void partition_done(struct partition *partition) {
     lane_timer_cancel(&partition->batch_timer);
     lane_timer_cancel(&partition->known_timer);
     outbox_done(&partition->outbox);
-    free(partition->name);
+    registration_reset(&partition->registration);
     free(partition->topic);
     *partition = (struct partition){.shared = NULL};
 }

@@ -9,7 +9,7 @@
 #include "pulsar/client.h"
 #include "pulsar/lookup.h"
 #include "pulsar/outbox.h"
-#include "pulsar/schema_command.h"
+#include "pulsar/registration.h"
 
 struct partition;
 
@@ -33,11 +33,8 @@ struct partition_events {
 struct partition_shared {
     struct pulsar_client *client;
     const struct partition_events *events;
-    char *name; /* producer name given by the user, or NULL */
-    enum pulsar_access_mode access_mode;
+    struct registration_options registration;
     bool wait_for_name;
-    struct schema_command schema;
-    struct key_values properties; /* shown by the broker */
     uint32_t batch_max_delay_ms;
     struct outbox_shared outbox;
 };
@@ -72,11 +69,7 @@ struct partition {
     struct backoff backoff;
     struct lane_timer retry_timer;
 
-    uint64_t epoch; /* of the next attempt to create */
-    char *name;     /* of the producer, from the first success on; owned */
-    char schema_version[SCHEMA_VERSION_MAX];
-    bool has_topic_epoch; /* of exclusive access */
-    uint64_t topic_epoch;
+    struct registration registration;
     int64_t last_sequence_id; /* what the broker said when it was made */
 
     struct outbox outbox;

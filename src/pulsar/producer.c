@@ -123,12 +123,10 @@ static void free_producer(struct pulsar_producer *producer) {
     }
     client_memory_freed(producer->shared.client);
     compressor_done(&producer->shared.outbox.compressor);
-    schema_command_done(&producer->shared.schema);
-    key_values_done(&producer->shared.properties);
+    registration_options_done(&producer->shared.registration);
     buf_done(&producer->key);
     client_count_producer(producer->shared.client, -1);
     free(producer->partitions);
-    free(producer->shared.name);
     free(producer->topic);
     free(producer);
 }
@@ -539,19 +537,13 @@ static bool init(struct pulsar_producer *producer, const struct pulsar_producer_
     }
     struct partition_shared *shared = &producer->shared;
     struct outbox_shared *outbox = &shared->outbox;
-    if (!schema_command_init(&shared->schema, &options->schema, err)) {
+    if (!registration_options_init(&shared->registration, options, err)) {
         return false;
     }
-    if (options->name.len > 0) {
-        shared->name = str_dup(options->name);
-    }
-    if ((options->name.len > 0 && shared->name == NULL) ||
-        !key_values_add_all(&shared->properties, options->properties, options->property_count) ||
-        !compressor_init(&outbox->compressor, options->compression)) {
+    if (!compressor_init(&outbox->compressor, options->compression)) {
         return err_set(err, ERR_NOMEM, "no memory for a producer");
     }
     shared->events = &partition_events;
-    shared->access_mode = options->access_mode;
     shared->wait_for_name = options->wait_for_name;
     shared->batch_max_delay_ms = or_default(options->batch_max_delay_ms, DEFAULT_BATCH_DELAY_MS);
     outbox->lane = lane_of(producer);
@@ -705,7 +697,7 @@ uint32_t pulsar_producer_partitions(const struct pulsar_producer *producer) {
 }
 
 struct str pulsar_producer_name(const struct pulsar_producer *producer, uint32_t partition) {
-    return str_of(producer->partitions[partition]->name);
+    return str_of(producer->partitions[partition]->registration.name);
 }
 
 int64_t pulsar_producer_last_sequence_id(const struct pulsar_producer *producer,
