@@ -1,6 +1,6 @@
 #include "pulsar/producer.h"
 
-#include "pulsar/partition.h"
+#include "pulsar/partition_list.h"
 #include "pulsar/routing.h"
 #include "pulsar/topic.h"
 
@@ -16,8 +16,7 @@ enum {
     DEFAULT_PENDING_MESSAGES = 65536,
     DEFAULT_PENDING_BYTES = 64 * 1024 * 1024,
     DEFAULT_UPDATE_MS = 60000,
-    CLOSE_WAIT_MS = 1000,    /* for the broker's answers to CLOSE_PRODUCER */
-    MAX_PARTITIONS = 100000, /* more is a broken answer, not a topic */
+    CLOSE_WAIT_MS = 1000, /* for the broker's answers to CLOSE_PRODUCER */
     MAX_BINARY_KEY = 1024 * 1024,
 };
 
@@ -55,13 +54,10 @@ struct pulsar_producer {
     struct err last_error;   /* why it is not ready yet */
     enum err_code told_lost; /* of the question for the partitions: the last reason told */
 
-    struct partition **partitions; /* pointers, since timers and lists point into them */
-    uint32_t partition_count;      /* to which messages go */
-    uint32_t made_count;           /* more while the topic grows: the new ones are not ready yet */
-    uint32_t ready_count;          /* those that have been ready */
-    uint32_t turn;                 /* of messages without a key */
-    struct buf key;                /* a binary key as base64 */
-    bool blocked;                  /* owes `writable` */
+    struct partition_list partitions;
+    uint32_t turn;  /* of messages without a key */
+    struct buf key; /* a binary key as base64 */
+    bool blocked;   /* owes `writable` */
     struct client_waiter waiter;
     struct lane_timer send_timer;
 
@@ -93,21 +89,13 @@ static void cancel_timers(struct pulsar_producer *producer) {
     lane_timer_cancel(&producer->send_timer);
 }
 
-/* Reports all that is in flight, and ends the partitions. */
-static void give_up_all(struct pulsar_producer *producer, const struct err *err) {
-    for (uint32_t i = 0; i < producer->made_count; i++) {
-        partition_give_up_messages(producer->partitions[i], err);
-        partition_close(producer->partitions[i]);
-    }
-}
-
 static void fail(struct pulsar_producer *producer, const struct err *err) {
     if (producer->phase == PRODUCER_FAILED || producer->end == PRODUCER_CLOSING) {
         return;
     }
     producer->phase = PRODUCER_FAILED;
     cancel_timers(producer);
-    give_up_all(producer, err);
+    partition_list_end(&producer->partitions, err);
     if (producer->end == PRODUCER_DRAINING) {
         lane_timer_set_ms(&producer->close_timer, 0); /* there is nothing to wait for */
     }
@@ -117,27 +105,14 @@ static void fail(struct pulsar_producer *producer, const struct err *err) {
 static void free_producer(struct pulsar_producer *producer) {
     cancel_timers(producer);
     lane_timer_cancel(&producer->close_timer);
-    for (uint32_t i = 0; i < producer->made_count; i++) {
-        partition_done(producer->partitions[i]);
-        free(producer->partitions[i]);
-    }
+    partition_list_done(&producer->partitions);
     client_memory_freed(producer->shared.client);
     compressor_done(&producer->shared.outbox.compressor);
     registration_options_done(&producer->shared.registration);
     buf_done(&producer->key);
     client_count_producer(producer->shared.client, -1);
-    free(producer->partitions);
     free(producer->topic);
     free(producer);
-}
-
-static bool all_closed(const struct pulsar_producer *producer) {
-    for (uint32_t i = 0; i < producer->made_count; i++) {
-        if (producer->partitions[i]->state != PARTITION_CLOSED) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* A lane_fn: the next step of closing is due. */
@@ -149,8 +124,9 @@ static void advance_close(void *ctx) {
                 producer->topic);
         producer->end = PRODUCER_CLOSING;
         cancel_timers(producer);
-        give_up_all(producer, &err);
-        lane_timer_set_ms(&producer->close_timer, all_closed(producer) ? 0 : CLOSE_WAIT_MS);
+        partition_list_end(&producer->partitions, &err);
+        lane_timer_set_ms(&producer->close_timer,
+                          partition_list_is_closed(&producer->partitions) ? 0 : CLOSE_WAIT_MS);
         return;
     }
     lane_fn *done = producer->close_done;
@@ -183,8 +159,7 @@ static bool has_room(const struct pulsar_producer *producer) {
 
 /* The topic has grown, and waits for the receipts of what was sent before. */
 static bool is_switching(const struct pulsar_producer *producer) {
-    return producer->phase == PRODUCER_READY && producer->made_count > producer->partition_count &&
-           producer->ready_count == producer->made_count;
+    return producer->phase == PRODUCER_READY && partition_list_has_grown(&producer->partitions);
 }
 
 static bool takes_messages(const struct pulsar_producer *producer) {
@@ -225,10 +200,10 @@ static void advance_growth(struct pulsar_producer *producer) {
         pulsar_producer_flush(producer);
         return;
     }
-    producer->partition_count = producer->made_count;
+    producer->partitions.used = producer->partitions.made;
     lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
     if (producer->events.grown != NULL && producer->end == PRODUCER_OPEN) {
-        producer->events.grown(producer->ctx, producer->partition_count);
+        producer->events.grown(producer->ctx, producer->partitions.used);
     }
 }
 
@@ -257,8 +232,8 @@ static void send_timeout(void *ctx) {
     uint64_t timeout_ns = (uint64_t)producer->send_timeout_ms * 1000000;
     uint64_t now_ns = lane_now_ns(lane_of(producer));
     uint64_t next_ns = UINT64_MAX;
-    for (uint32_t i = 0; i < producer->made_count; i++) {
-        struct partition *partition = producer->partitions[i];
+    for (uint32_t i = 0; i < producer->partitions.made; i++) {
+        struct partition *partition = producer->partitions.items[i];
         uint64_t since_ns = outbox_oldest_ns(&partition->outbox);
         if (since_ns == 0) {
             continue;
@@ -301,17 +276,15 @@ static void on_ready(struct partition *partition) {
             producer->events.connection(producer->ctx, partition->index, NULL);
         }
     }
-    if (!partition->counted_ready) {
-        partition->counted_ready = true;
-        producer->ready_count++;
-    }
-    if (producer->phase == PRODUCER_CREATING && producer->ready_count == producer->made_count) {
+    partition_list_count(&producer->partitions, partition, true);
+    if (producer->phase == PRODUCER_CREATING &&
+        producer->partitions.ready == producer->partitions.made) {
         producer->phase = PRODUCER_READY;
         lane_timer_cancel(&producer->create_timer);
         if (producer->update_ms > 0) {
             lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
         }
-        producer->events.ready(producer->ctx, producer->partition_count);
+        producer->events.ready(producer->ctx, producer->partitions.used);
     }
     advance_growth(producer);
     tell_writable(producer);
@@ -352,13 +325,12 @@ static void on_queued(struct partition *partition) {
 
 static void on_failed(struct partition *partition, const struct err *err) {
     struct pulsar_producer *producer = of_partition(partition);
-    if (partition->index < producer->partition_count) {
+    if (partition->index < producer->partitions.used) {
         fail(producer, err);
         return;
     }
     /* The topic's growth can wait: what there was before goes on. */
-    producer->ready_count -= partition->counted_ready;
-    partition->counted_ready = false;
+    partition_list_count(&producer->partitions, partition, false);
     partition_reset(partition);
     lane_timer_set_ms(&producer->ask_timer,
                       backoff_next_ms(&producer->backoff, &lane_of(producer)->rng));
@@ -367,7 +339,7 @@ static void on_failed(struct partition *partition, const struct err *err) {
 
 static void on_closed(struct partition *partition) {
     struct pulsar_producer *producer = of_partition(partition);
-    if (producer->end == PRODUCER_CLOSING && all_closed(producer)) {
+    if (producer->end == PRODUCER_CLOSING && partition_list_is_closed(&producer->partitions)) {
         lane_timer_set_ms(&producer->close_timer, 0);
     }
 }
@@ -384,64 +356,9 @@ static const struct partition_events partition_events = {
 
 /* ---- Opening. */
 
-static struct partition *new_partition(struct pulsar_producer *producer, uint32_t index,
-                                       bool plain) {
-    char *topic =
-        plain ? str_dup(str_of(producer->topic)) : topic_partition_name(producer->topic, index);
-    struct partition *partition = calloc(1, sizeof *partition);
-    if (topic == NULL || partition == NULL ||
-        !partition_init(partition, &producer->shared, index, topic)) {
-        if (partition != NULL) {
-            partition_done(partition);
-        }
-        free(partition);
-        partition = NULL;
-    }
-    free(topic);
-    return partition;
-}
-
-/* count: as the broker says, 0 for a plain topic. Those that exist stay. */
 static bool make_partitions(struct pulsar_producer *producer, uint32_t count, struct err *err) {
-    uint32_t pinned = producer->pinned_partitions;
-    if (count > MAX_PARTITIONS) {
-        return err_set(err, ERR_PULSAR_PROTOCOL,
-                       "topic %s: the broker says it has %" PRIu32 " partitions", producer->topic,
-                       count);
-    }
-    uint32_t wanted = count == 0 ? 1 : count;
-    if (pinned > wanted) {
-        return err_set(err, ERR_CONFIG,
-                       "topic %s has %" PRIu32 " partitions, but is to be used with %" PRIu32,
-                       producer->topic, wanted, pinned);
-    }
-    wanted = pinned != 0 ? pinned : wanted;
-    if (wanted <= producer->made_count) {
-        return true;
-    }
-    struct partition **partitions =
-        realloc(producer->partitions, wanted * sizeof producer->partitions[0]);
-    if (partitions == NULL) {
-        return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", wanted);
-    }
-    producer->partitions = partitions;
-    while (producer->made_count < wanted) {
-        struct partition *partition = new_partition(producer, producer->made_count, count == 0);
-        if (partition == NULL) {
-            return err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", wanted);
-        }
-        partitions[producer->made_count++] = partition;
-    }
-    return true;
-}
-
-/* Those that are not open yet. */
-static void open_partitions(struct pulsar_producer *producer) {
-    for (uint32_t i = 0; i < producer->made_count; i++) {
-        if (producer->partitions[i]->state == PARTITION_IDLE) {
-            partition_open(producer->partitions[i]);
-        }
-    }
+    return partition_list_make(&producer->partitions, &producer->shared, producer->topic, count,
+                               producer->pinned_partitions, err);
 }
 
 static void ask_later(struct pulsar_producer *producer, const struct err *err) {
@@ -460,11 +377,11 @@ static void asked(struct lookup *lookup, const struct err *failure,
     struct err err = failure != NULL ? *failure : ERR_NONE;
     if (failure == NULL && make_partitions(producer, result->partitions, &err)) {
         producer->phase = PRODUCER_CREATING;
-        producer->partition_count = producer->made_count;
+        producer->partitions.used = producer->partitions.made;
         producer->turn =
-            (uint32_t)rng_below(&lane_of(producer)->rng, producer->partition_count - 1);
+            (uint32_t)rng_below(&lane_of(producer)->rng, producer->partitions.used - 1);
         producer->update_ms = result->partitions == 0 ? 0 : producer->update_ms;
-        open_partitions(producer);
+        partition_list_open(&producer->partitions);
         return;
     }
     if (failure != NULL) {
@@ -489,8 +406,8 @@ static void asked_again(struct lookup *lookup, const struct err *failure,
     }
     producer->told_lost = ERR_OK;
     backoff_reset(&producer->backoff);
-    if (producer->made_count > producer->partition_count) {
-        open_partitions(producer); /* and then advance_growth */
+    if (producer->partitions.made > producer->partitions.used) {
+        partition_list_open(&producer->partitions); /* and then advance_growth */
     } else {
         lane_timer_set_ms(&producer->ask_timer, producer->update_ms);
     }
@@ -608,18 +525,18 @@ struct pulsar_producer *pulsar_producer_open(struct pulsar_client *client,
 
 static struct partition *route(struct pulsar_producer *producer,
                                const struct pulsar_message *message) {
-    if (producer->partition_count == 1) {
-        return producer->partitions[0];
+    if (producer->partitions.used == 1) {
+        return producer->partitions.items[0];
     }
     if (message->key.ptr == NULL) { /* they take turns, a batch each */
-        if (!outbox_has_open(&producer->partitions[producer->turn]->outbox)) {
-            producer->turn = (producer->turn + 1) % producer->partition_count;
+        if (!outbox_has_open(&producer->partitions.items[producer->turn]->outbox)) {
+            producer->turn = (producer->turn + 1) % producer->partitions.used;
         }
-        return producer->partitions[producer->turn];
+        return producer->partitions.items[producer->turn];
     }
     uint32_t hash = producer->hashing == PULSAR_HASHING_MURMUR3 ? routing_murmur3(message->key)
                                                                 : routing_java_string(message->key);
-    return producer->partitions[hash % producer->partition_count];
+    return producer->partitions.items[hash % producer->partitions.used];
 }
 
 /* Into producer->key. */
@@ -686,23 +603,21 @@ bool pulsar_producer_can_send(struct pulsar_producer *producer) {
 
 void pulsar_producer_flush(struct pulsar_producer *producer) {
     if (producer->phase == PRODUCER_READY) {
-        for (uint32_t i = 0; i < producer->made_count; i++) {
-            partition_flush(producer->partitions[i]);
-        }
+        partition_list_flush(&producer->partitions);
     }
 }
 
 uint32_t pulsar_producer_partitions(const struct pulsar_producer *producer) {
-    return producer->partition_count;
+    return producer->partitions.used;
 }
 
 struct str pulsar_producer_name(const struct pulsar_producer *producer, uint32_t partition) {
-    return str_of(producer->partitions[partition]->registration.name);
+    return str_of(producer->partitions.items[partition]->registration.name);
 }
 
 int64_t pulsar_producer_last_sequence_id(const struct pulsar_producer *producer,
                                          uint32_t partition) {
-    return producer->partitions[partition]->last_sequence_id;
+    return producer->partitions.items[partition]->last_sequence_id;
 }
 
 void pulsar_producer_stats(const struct pulsar_producer *producer,
