@@ -79,7 +79,7 @@ static void frames_over_the_limit_end_the_connection(void **state) {
     (void)state;
     static const char *const frames[] = {
         "064000000000000508139a0100", /* 100 MB */
-        "0000000900000006",           /* a command longer than its frame */
+        "00000009000000060812920100", /* a command longer than its frame */
         "0000000300000000",           /* not even room for the command's size */
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
