@@ -43,7 +43,7 @@ struct pulsar_client_options {
     uint32_t operation_timeout_ms;       /* lookup, producer creation; 0 means 30,000 */
     uint32_t keep_alive_ms;      /* silence until a PING, and again until the end; 0 means 30,000 */
     uint32_t backoff_initial_ms; /* 0 means 100 */
-    uint32_t backoff_max_ms;     /* 0 means 30,000 */
+    uint32_t backoff_max_ms;     /* 0 means 5,000 */
     uint64_t memory_budget;      /* bytes of open and unacknowledged batches over all producers; one
                                     message of each may exceed it. 0: no limit but the producers' */
 };
