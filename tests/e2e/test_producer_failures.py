@@ -174,6 +174,24 @@ def test_a_topic_over_its_quota_refuses_messages(
     assert_stored([load.messages[token] for token in sorted(run.receipts)], sure)
 
 
+def test_a_topic_that_is_terminated_takes_nothing_more(
+    producer: Producer, broker: Pulsar, client: pulsar.Client, name: str
+) -> None:
+    """Between two messages. Under load, Pulsar 4.0.6 leaves the topic fenced, and says only that it is not ready."""
+    broker.create_topic(name)
+    run = producer.start(backoff_max=500)
+    run.send(numbered(0, 100, 20))
+    run.wait_receipts(100)
+    broker.admin("POST", f"persistent/public/default/{name}/terminate")
+    run.send(numbered(100, 50, 20))
+    assert run.event("failed")["error"] == "PULSAR_TERMINATED"
+    run.end()
+    assert sorted(run.receipts) == list(range(100))
+    assert list(run.undelivered) == list(range(100, 150))
+    assert {event["error"] for event in run.undelivered.values()} == {"PULSAR_TERMINATED"}
+    assert len(Reader(client, name).read_to_end()) == 100
+
+
 def test_a_message_over_the_topics_limit_fails_alone(
     producer: Producer, broker: Pulsar, client: pulsar.Client, name: str
 ) -> None:
