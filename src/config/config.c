@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include "config/client_conf.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
 #include "config/config_report.h"
@@ -24,7 +25,9 @@ struct given {
 
 struct loader {
     struct config *config;
-    struct buf ignored; /* names of keys without meaning here, joined by ", " */
+    const char *const *environment;
+    bool reset[CONFIG_KEY_COUNT]; /* by `--set key=`: the default counts, not client.conf */
+    struct buf ignored;           /* names of keys without meaning here, joined by ", " */
     struct err *err;
 };
 
@@ -94,6 +97,7 @@ static bool give_property(struct loader *loader, enum config_key key, const stru
             return true; /* blank is absent */
         }
         struct config_origin origin = {.source = CONFIG_SOURCE_DEFAULT};
+        loader->reset[key] = true;
         return set_text(loader, key, str_of(property_of(key)->default_text), origin);
     }
     if (before->source == CONFIG_SOURCE_FILE && given->origin.source == CONFIG_SOURCE_FILE) {
@@ -137,6 +141,30 @@ static void note_ignored(struct loader *loader, struct str name) {
     buf_add_str(&loader->ignored, name);
 }
 
+/* As Pulsar's providers give secrets to a source: the text itself or, for a mapping, the variable of its name. */
+static bool give_secret(struct loader *loader, const struct given *given, struct str name) {
+    enum config_key key;
+    if (!property_find(name, &key) || !property_of(key)->secret) {
+        note_ignored(loader, given->path);
+        return true;
+    }
+    if (given->kind == CONFIG_ENTRY_LIST) {
+        return fail_given(loader, given, "a text or a mapping is allowed");
+    }
+    struct str value = given->kind == CONFIG_ENTRY_SCALAR ? str_trim(given->value) : STR_NONE;
+    if (given->kind == CONFIG_ENTRY_MAP) {
+        value =
+            str_trim(str_of(config_value_variable(loader->environment, property_of(key)->name)));
+        if (value.len == 0) {
+            return err_set(loader->err, ERR_CONFIG,
+                           "%s: %.*s is a mapping, so its value is expected in the environment "
+                           "variable %s, which is not set",
+                           given->place, STR_FMT(given->path), property_of(key)->name);
+        }
+    }
+    return value.len == 0 || set_text(loader, key, value, given->origin);
+}
+
 /* Sets *ret_whole when what lies below the key is settled too. */
 static bool give(struct loader *loader, const struct given *given, bool *ret_whole) {
     struct str name = given->path;
@@ -170,13 +198,20 @@ static bool give(struct loader *loader, const struct given *given, bool *ret_who
                                            STR_FMT(name), row->text);
     case SOURCE_KEY_GUARANTEES:
         return give_guarantees(loader, given);
+    case SOURCE_KEY_SECRETS:
+        *ret_whole = true; /* the second pass has them */
+        return given->kind == CONFIG_ENTRY_MAP || is_absent(given) ||
+               err_set(loader->err, ERR_CONFIG, "%s: secrets: keys and values are allowed",
+                       given->place);
     }
     return true;
 }
 
-static bool load_file(struct loader *loader, const struct config_file *file) {
-    struct str done = STR_NONE; /* keys below this one are settled */
-    loader->config->source_file = config_file_find(file, STR("configs")) != NULL;
+typedef bool take_entry(struct loader *loader, const struct given *given, bool *ret_whole);
+
+/* Gives the entries to take, but for those below one that it settled as a whole. */
+static bool each_entry(struct loader *loader, const struct config_file *file, take_entry *take) {
+    struct str done = STR_NONE;
     for (size_t i = 0; i < file->count; i++) {
         const struct config_entry *entry = &file->entries[i];
         struct str path = str_of(entry->path);
@@ -196,8 +231,8 @@ static bool load_file(struct loader *loader, const struct config_file *file) {
             .key_column = entry->key_column,
             .origin = {CONFIG_SOURCE_FILE, entry->line, entry->column},
         };
-        bool whole;
-        bool ok = give(loader, &given, &whole);
+        bool whole = false;
+        bool ok = take(loader, &given, &whole);
         buf_done(&place);
         if (!ok) {
             return false;
@@ -205,6 +240,68 @@ static bool load_file(struct loader *loader, const struct config_file *file) {
         done = whole ? path : STR_NONE;
     }
     return true;
+}
+
+/* Of the second pass: a secret counts more than what the file gives under `configs`, wherever it stands. */
+static bool take_secret(struct loader *loader, const struct given *given, bool *ret_whole) {
+    if (!str_starts(given->path, "secrets.")) {
+        return true;
+    }
+    *ret_whole = true;
+    return give_secret(loader, given, str_make(given->path.ptr + 8, given->path.len - 8));
+}
+
+static bool load_file(struct loader *loader, const struct config_file *file) {
+    loader->config->source_file = config_file_find(file, STR("configs")) != NULL;
+    return each_entry(loader, file, give) && each_entry(loader, file, take_secret);
+}
+
+static bool take_client_setting(struct loader *loader, const struct client_conf *conf,
+                                struct str name, struct str value) {
+    const struct source_key *row = client_conf_find(name);
+    if (value.len == 0 || str_equal_nocase(value, STR("null"))) { /* some tools write null */
+        return true;
+    }
+    if (row == NULL || row->kind == SOURCE_KEY_IGNORED) {
+        note_ignored(loader, name);
+        return true;
+    }
+    if (row->kind == SOURCE_KEY_REFUSED) {
+        return str_equal_nocase(value, STR("false")) ||
+               err_set(loader->err, ERR_CONFIG, "%s:%u: %.*s: %s", conf->path, conf->line,
+                       STR_FMT(name), row->text);
+    }
+    struct config_origin origin = {.source = CONFIG_SOURCE_CLIENT_CONF, .line = conf->line};
+    enum config_source before = loader->config->origins[row->key].source;
+    bool wanted = before <= CONFIG_SOURCE_CLIENT_CONF && !loader->reset[row->key];
+    return !wanted || set_text(loader, row->key, value, origin);
+}
+
+/* Comes last, when it is known which file it is, and takes only what nothing else has given. As in
+ * Java, of a setting that is given twice the last one counts. */
+static bool load_client_conf(struct loader *loader) {
+    const char *path = loader->config->texts[CONFIG_KEY_client_conf];
+    if (path[0] == '\0') {
+        return true;
+    }
+    struct buf bytes;
+    buf_init(&bytes, BUF_MAX_CONFIG);
+    struct err err = ERR_NONE;
+    bool ok = config_file_load(path, &bytes, &err);
+    struct client_conf conf = {.path = path, .rest = buf_str(&bytes)};
+    struct str name;
+    struct str value;
+    while (ok && client_conf_next(&conf, &name, &value, &err)) {
+        ok = take_client_setting(loader, &conf, name, value);
+    }
+    buf_done(&bytes);
+    if (ok && err.code == ERR_OK) {
+        return true;
+    }
+    if (err.code != ERR_OK) {
+        *loader->err = err;
+    }
+    return false;
 }
 
 /* A variable with our prefix that is none of ours. One that is nearly ours is a mistake; others happen (container
@@ -225,7 +322,8 @@ static bool load_foreign_variable(struct loader *loader, struct str name) {
     return true;
 }
 
-static bool load_environment(struct loader *loader, const char *const *environment) {
+static bool load_environment(struct loader *loader) {
+    const char *const *environment = loader->environment;
     for (; environment != NULL && *environment != NULL; environment++) {
         const char *equals = strchr(*environment, '=');
         if (equals == NULL || strncmp(*environment, ENV_PREFIX, sizeof ENV_PREFIX - 1) != 0) {
@@ -258,6 +356,22 @@ static bool load_environment(struct loader *loader, const char *const *environme
     return true;
 }
 
+/* Every user of the machine can read a command line. */
+static bool check_public(struct loader *loader, const struct given *given) {
+    enum config_key key;
+    struct str value = str_trim(given->value);
+    if (!property_find(given->path, &key) || !property_of(key)->secret || value.len == 0 ||
+        str_starts(value, "file:") || str_starts(value, "env:")) {
+        return true;
+    }
+    char variable[PROPERTY_ENV_MAX];
+    property_env_name(key, variable);
+    return err_set(loader->err, ERR_CONFIG,
+                   "--set: %s is a secret, and others can read a command line; give it in the "
+                   "configuration file or as environment variable %s",
+                   property_of(key)->name, variable);
+}
+
 static bool load_sets(struct loader *loader, const char *const *sets, size_t count,
                       enum config_source source) {
     for (size_t i = 0; i < count; i++) {
@@ -273,6 +387,9 @@ static bool load_sets(struct loader *loader, const char *const *sets, size_t cou
             .value = str_of(equals + 1),
             .origin = {.source = source},
         };
+        if (!check_public(loader, &given)) {
+            return false;
+        }
         bool whole;
         if (!give(loader, &given, &whole)) {
             return false;
@@ -304,9 +421,10 @@ static bool load_sources(struct loader *loader, const struct config_input *input
             return false;
         }
     }
-    return load_environment(loader, input->environment) &&
+    return load_environment(loader) &&
            load_sets(loader, input->sets, input->set_count, CONFIG_SOURCE_SET) &&
-           load_sets(loader, input->forced, input->forced_count, CONFIG_SOURCE_COMMAND);
+           load_sets(loader, input->forced, input->forced_count, CONFIG_SOURCE_COMMAND) &&
+           load_client_conf(loader);
 }
 
 static bool store_all(struct loader *loader) {
@@ -327,7 +445,7 @@ struct config *config_load(const struct config_input *input, struct err *err) {
         err_set(err, ERR_NOMEM, "out of memory");
         return NULL;
     }
-    struct loader loader = {.config = config, .err = err};
+    struct loader loader = {.config = config, .environment = input->environment, .err = err};
     buf_init(&loader.ignored, 512);
     bool ok = load_sources(&loader, input) && store_all(&loader);
     if (ok && loader.ignored.len > 0) {

@@ -2,7 +2,7 @@
  * config: everything a user can set, checked, with typed fields. Loaded once, before anything starts, and
  * constant from then on.
  *
- * Precedence: --set, environment, file, default. Blank values are absent; `--set key=` goes back to the default.
+ * Precedence: --set, environment, file, Pulsar's client.conf, default. Blank values are absent; `--set key=` goes back to the default.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -31,6 +31,7 @@ enum config_key {
 
 enum config_source {
     CONFIG_SOURCE_DEFAULT,
+    CONFIG_SOURCE_CLIENT_CONF,
     CONFIG_SOURCE_FILE,
     CONFIG_SOURCE_ENVIRONMENT,
     CONFIG_SOURCE_SET,
@@ -40,8 +41,8 @@ enum config_source {
 /* Where a value comes from. */
 struct config_origin {
     enum config_source source;
-    uint32_t line; /* with CONFIG_SOURCE_FILE; from 1 */
-    uint32_t column;
+    uint32_t line;   /* with CONFIG_SOURCE_CLIENT_CONF and CONFIG_SOURCE_FILE; from 1 */
+    uint32_t column; /* with CONFIG_SOURCE_FILE */
 };
 
 struct config {
@@ -84,7 +85,7 @@ struct config *config_load(const struct config_input *input, struct err *err);
 /* NULL is fine. */
 void config_free(struct config *config);
 
-/* "FILE:LINE:COLUMN", "environment variable NAME", "--set", "default"; a C string, cut when it does not fit. */
+/* "FILE:LINE:COLUMN", "CLIENT.CONF:LINE", "environment variable NAME", "--set", "default"; a C string, cut when it does not fit. */
 void config_origin_text(const struct config *config, enum config_key key, char *to,
                         size_t capacity);
 /* The value as it was given, or "***" when it is a secret that is set. */

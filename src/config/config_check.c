@@ -292,26 +292,15 @@ static bool check_start(struct config *config, struct err *err) {
                                  "initialPositionInStream AT_TIMESTAMP");
 }
 
-/* NULL when it is absent or empty. */
-static const char *variable(const char *const *environment, const char *name) {
-    size_t len = strlen(name);
-    for (; environment != NULL && *environment != NULL; environment++) {
-        if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=') {
-            return is_set(*environment + len + 1) ? *environment + len + 1 : NULL;
-        }
-    }
-    return NULL;
-}
-
 /* Stays empty when the environment says nothing: then the worker has no name that lasts. */
 static bool default_state_directory(struct config *config, const char *const *environment,
                                     struct err *err) {
     if (is_set(config->state_directory)) {
         return true;
     }
-    const char *systemd = variable(environment, "STATE_DIRECTORY");
-    const char *state_home = variable(environment, "XDG_STATE_HOME");
-    const char *home = variable(environment, "HOME");
+    const char *systemd = config_value_variable(environment, "STATE_DIRECTORY");
+    const char *state_home = config_value_variable(environment, "XDG_STATE_HOME");
+    const char *home = config_value_variable(environment, "HOME");
     struct buf path;
     buf_init(&path, 4096);
     if (systemd != NULL) {

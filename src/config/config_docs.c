@@ -1,5 +1,6 @@
 #include "config/config_docs.h"
 
+#include "config/client_conf.h"
 #include "config/property.h"
 #include "config/source_key.h"
 
@@ -24,12 +25,14 @@ static const char *const intro =
     "the properties under `configs`.\n";
 
 static const char *const values =
-    "Precedence: `--set key=value`, environment, file, default. The environment variable of a "
-    "property is "
+    "Precedence: `--set key=value`, environment, file, Pulsar's client.conf, default. The "
+    "environment variable of a property is "
     "`DDB2PULSAR_` and its name in capitals, with or without '_' between its words: `awsRegion` is "
     "`DDB2PULSAR_AWS_REGION`. Numbers may be strings. A blank value is the same as none; `--set "
     "key=` "
-    "goes back to the default. Times are milliseconds or have a unit (ms, s, min, h), sizes are "
+    "goes back to the default. Secrets are refused in `--set`, as others can read a command line, "
+    "but for those that only say where the secret is (`file:`, `env:`). Times are milliseconds or "
+    "have a unit (ms, s, min, h), sizes are "
     "bytes or "
     "have a unit (KiB, MiB, GiB; KB, MB, GB are powers of 1000).\n";
 
@@ -69,6 +72,31 @@ static void add_text_property(struct buf *to, enum config_key key) {
     add_wrapped(to, "      ", row->text);
 }
 
+/* client.conf has some properties by their own names, which the reference has already. */
+static bool is_news(const struct source_key *row) {
+    return row->kind != SOURCE_KEY_CONTAINER &&
+           (row->kind != SOURCE_KEY_ALIAS || strcmp(row->path, property_of(row->key)->name) != 0);
+}
+
+static void add_text_keys(struct buf *to, const char *title, const struct source_key *row) {
+    buf_add_format(to, "\n%s\n", title);
+    for (; row->path != NULL; row++) {
+        if (!is_news(row)) {
+            continue;
+        }
+        if (row->kind == SOURCE_KEY_ALIAS) {
+            buf_add_format(to, "\n  %s\n      the property %s\n", row->path,
+                           property_of(row->key)->name);
+        } else {
+            buf_add_format(to, "\n  %s%s\n", row->path,
+                           row->kind == SOURCE_KEY_IGNORED   ? " (ignored)"
+                           : row->kind == SOURCE_KEY_REFUSED ? " (refused)"
+                                                             : "");
+            add_wrapped(to, "      ", row->text);
+        }
+    }
+}
+
 void config_docs_text(struct buf *to) {
     add_wrapped(to, "", intro);
     buf_add_char(to, '\n');
@@ -80,19 +108,8 @@ void config_docs_text(struct buf *to) {
             add_text_property(to, items[i].key);
         }
     }
-    buf_add_text(to, "\nKeys of a Pulsar source file\n");
-    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
-        if (row->kind == SOURCE_KEY_ALIAS) {
-            buf_add_format(to, "\n  %s\n      the property %s\n", row->path,
-                           property_of(row->key)->name);
-        } else if (row->kind != SOURCE_KEY_CONTAINER) {
-            buf_add_format(to, "\n  %s%s\n", row->path,
-                           row->kind == SOURCE_KEY_IGNORED   ? " (ignored)"
-                           : row->kind == SOURCE_KEY_REFUSED ? " (refused)"
-                                                             : "");
-            add_wrapped(to, "      ", row->text);
-        }
-    }
+    add_text_keys(to, "Keys of a Pulsar source file", source_key_all());
+    add_text_keys(to, "Keys of client.conf", client_conf_keys());
 }
 
 /* A table's cell cannot have '|'. */
@@ -121,11 +138,12 @@ static void add_markdown_property(struct buf *to, enum config_key key) {
     buf_add_text(to, " |\n");
 }
 
-static void add_markdown_source_keys(struct buf *to) {
-    buf_add_text(to, "\n## Keys of a Pulsar source file\n\n"
-                     "| key | here |\n"
-                     "|---|---|\n");
-    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
+static void add_markdown_keys(struct buf *to, const char *title, const struct source_key *row) {
+    buf_add_format(to, "\n## %s\n\n| key | here |\n|---|---|\n", title);
+    for (; row->path != NULL; row++) {
+        if (!is_news(row)) {
+            continue;
+        }
         switch (row->kind) {
         case SOURCE_KEY_CONTAINER:
             break;
@@ -140,6 +158,7 @@ static void add_markdown_source_keys(struct buf *to) {
             buf_add_format(to, "| `%s` | refused: %s |\n", row->path, row->text);
             break;
         case SOURCE_KEY_GUARANTEES:
+        case SOURCE_KEY_SECRETS:
             buf_add_format(to, "| `%s` | %s |\n", row->path, row->text);
             break;
         }
@@ -163,5 +182,6 @@ void config_docs_markdown(struct buf *to) {
         buf_add_text(to, "| property | type | default | since | meaning |\n"
                          "|---|---|---|---|---|\n");
     }
-    add_markdown_source_keys(to);
+    add_markdown_keys(to, "Keys of a Pulsar source file", source_key_all());
+    add_markdown_keys(to, "Keys of client.conf", client_conf_keys());
 }

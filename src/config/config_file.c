@@ -1,7 +1,5 @@
 #include "config/config_file.h"
 
-#include "base/buf.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,7 +269,7 @@ bool config_file_parse(const char *name, struct str text, struct config_file *re
 }
 
 /* One byte more than allowed is enough to know that a file is too large. */
-static bool read_bytes(const char *path, struct buf *to, struct err *err) {
+bool config_file_load(const char *path, struct buf *to, struct err *err) {
     FILE *stream = fopen(path, "re");
     if (stream == NULL) {
         return err_set(err, ERR_CONFIG, "%s: cannot be opened: %s", path, strerror(errno));
@@ -297,7 +295,7 @@ bool config_file_read(const char *path, struct config_file *ret_file, struct err
     *ret_file = (struct config_file){.entries = NULL};
     struct buf bytes;
     buf_init(&bytes, BUF_MAX_CONFIG);
-    bool ok = read_bytes(path, &bytes, err) &&
+    bool ok = config_file_load(path, &bytes, err) &&
               config_file_parse(path, str_make(buf_text(&bytes), bytes.len), ret_file, err);
     buf_done(&bytes);
     return ok;

@@ -5,6 +5,7 @@
 #ifndef CONFIG_CONFIG_FILE_H
 #define CONFIG_CONFIG_FILE_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -40,6 +41,8 @@ bool config_file_read(const char *path, struct config_file *ret_file, struct err
 /* The same of a text in memory; name stands for the path. */
 bool config_file_parse(const char *name, struct str text, struct config_file *ret_file,
                        struct err *err);
+/* The bytes of a configuration file, as they are, at most BUF_MAX_CONFIG. */
+bool config_file_load(const char *path, struct buf *to, struct err *err);
 void config_file_done(struct config_file *file);
 /* NULL when there is none. */
 const struct config_entry *config_file_find(const struct config_file *file, struct str path);

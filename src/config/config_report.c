@@ -14,6 +14,9 @@ void config_origin_text(const struct config *config, enum config_key key, char *
     case CONFIG_SOURCE_DEFAULT:
         (void)str_copy(STR("default"), to, capacity);
         break;
+    case CONFIG_SOURCE_CLIENT_CONF:
+        (void)snprintf(to, capacity, "%s:%u", config->texts[CONFIG_KEY_client_conf], origin->line);
+        break;
     case CONFIG_SOURCE_FILE:
         (void)snprintf(to, capacity, "%s:%u:%u", config->file, origin->line, origin->column);
         break;

@@ -165,6 +165,17 @@ const char *config_value_region_defect(struct str text) {
     return text.len > 63 ? "a region has at most 63 characters" : NULL;
 }
 
+const char *config_value_variable(const char *const *environment, const char *name) {
+    size_t len = strlen(name);
+    for (; environment != NULL && *environment != NULL; environment++) {
+        if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=') {
+            const char *value = *environment + len + 1;
+            return value[0] != '\0' ? value : NULL;
+        }
+    }
+    return NULL;
+}
+
 void config_value_add_bytes(struct buf *to, uint64_t bytes) {
     static const char *const names[] = {"", " KiB", " MiB", " GiB", " TiB"};
     size_t i = 0;

@@ -33,6 +33,9 @@ const char *config_value_url_defect(struct str text);
 /* NULL when text can be a region's name (it becomes part of host names), else what is wrong. Static storage. */
 const char *config_value_region_defect(struct str text);
 
+/* A variable of an environment as environ (NULL: empty one). NULL when it is absent or empty. */
+const char *config_value_variable(const char *const *environment, const char *name);
+
 /* "24 MiB" for whole multiples of 1024, else the plain number. */
 void config_value_add_bytes(struct buf *to, uint64_t bytes);
 /* The text in double quotes as an error message shows it: on one line, cut when long. */

@@ -23,6 +23,10 @@ static const struct source_key rows[] = {
 
     {"processingGuarantees", SOURCE_KEY_GUARANTEES, CONFIG_KEY_COUNT,
      "ATLEAST_ONCE is what there is; ATMOST_ONCE and MANUAL run as it"},
+    {"secrets", SOURCE_KEY_SECRETS, CONFIG_KEY_COUNT,
+     "values of awsCredentialPluginParam and authParams that go before those elsewhere in the file: the text itself or, "
+     "as with Pulsar on Kubernetes, a mapping (with path and key): then the value is in the environment variable of the "
+     "secret's name"},
     {"producerConfig.cryptoConfig", SOURCE_KEY_REFUSED, CONFIG_KEY_COUNT,
      "messages are not encrypted by this program; remove it only if they may be sent as they are"},
 
@@ -34,7 +38,6 @@ static const struct source_key rows[] = {
     IGNORED("archive", "there is no Java"),
     IGNORED("serdeClassName", "there is no Java"),
     IGNORED("schemaType", "values are sent as bytes, as the Java connector does"),
-    IGNORED("secrets", "there is no secrets provider"),
     IGNORED("parallelism", "it starts no processes; start the program several times instead"),
     IGNORED("resources", "no container is started"),
     IGNORED("runtimeFlags", "there is no Java"),
@@ -57,7 +60,11 @@ const struct source_key *source_key_all(void) {
 }
 
 const struct source_key *source_key_find(struct str path) {
-    for (const struct source_key *row = rows; row->path != NULL; row++) {
+    return source_key_find_in(rows, path);
+}
+
+const struct source_key *source_key_find_in(const struct source_key *table, struct str path) {
+    for (const struct source_key *row = table; row->path != NULL; row++) {
         if (str_is(path, row->path)) {
             return row;
         }

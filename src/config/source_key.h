@@ -14,6 +14,7 @@ enum source_key_kind {
     SOURCE_KEY_IGNORED,    /* known, without meaning here, and everything below it */
     SOURCE_KEY_REFUSED,    /* known, and nobody may rely on it: text says why */
     SOURCE_KEY_GUARANTEES, /* processingGuarantees */
+    SOURCE_KEY_SECRETS,    /* a container of values of secret properties */
 };
 
 struct source_key {
@@ -27,6 +28,8 @@ struct source_key {
 const struct source_key *source_key_all(void);
 /* By the path from the file's top; NULL when there is none. */
 const struct source_key *source_key_find(struct str path);
+/* The same in another table of this kind. */
+const struct source_key *source_key_find_in(const struct source_key *table, struct str path);
 void source_key_suggest(struct suggest *suggest);
 
 #endif

@@ -10,7 +10,7 @@ from program import Program
 from secure import ROLE, SecurePulsar
 from servers import wait_for
 from stream import Table, Writer
-from tokens import Issuer
+from tokens import Issuer, token
 from topic import Reader, assert_delivered
 
 Configure = Callable[..., Path]
@@ -62,3 +62,30 @@ def test_tls_and_a_certificate_of_ones_own(
     table.put_many(100)
     program.catch_up(config)
     assert_all_delivered(secure, table, name)
+
+
+def test_client_conf_and_secrets(
+    program: Program, configure: Configure, table: Table, secure: SecurePulsar, name: str, tmp_path: Path
+) -> None:
+    """What is private or known already stays out of the configuration: in Pulsar's client.conf, and in `secrets`."""
+    token_file = tmp_path / "token"
+    token_file.write_text(token(ROLE) + "\n")
+    conf = tmp_path / "client.conf"
+    conf.write_text(
+        "# for all tools\n"
+        f"webServiceUrl={secure.web_url}\n"
+        f"brokerServiceUrl={secure.tls_url}\n"
+        "authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken\n"
+        f"authParams={token_file.as_uri()}\n"
+        f"tlsTrustCertsFilePath={secure.authority.certificate}\n"
+        "tlsEnableHostnameVerification=true\n"
+        "useKeyStoreTls=false\n"
+    )
+    config = configure(serviceUrl="", clientConf=str(conf))
+    source = json.loads(config.read_text())
+    source["secrets"] = {"awsCredentialPluginParam": source["configs"].pop("awsCredentialPluginParam")}
+    config.write_text(json.dumps(source))
+    table.put_many(100)
+    run = program.catch_up(config)
+    assert_all_delivered(secure, table, name)
+    assert "eyJ" not in run.stdout + run.stderr

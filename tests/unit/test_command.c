@@ -124,19 +124,21 @@ static void help_and_version(void **state) {
 
 static void show_masks_secrets_and_names_origins(void **state) {
     (void)state;
-    static const char param[] =
-        "--set=awsCredentialPluginParam={\"accessKey\":\"s3cret\",\"secretKey\":\"s3cret\"}";
-    RUN(&outcome, "config", "show", ARN_SET, param, "--set", "topicName=t", "--set",
-        "stateDirectory=/s");
+    static const char variable[] = "DDB2PULSAR_AWS_CREDENTIAL_PLUGIN_PARAM";
+    assert_int_equal(setenv(variable, "{\"accessKey\":\"s3cret\",\"secretKey\":\"s3cret\"}", 1), 0);
+    RUN(&outcome, "config", "show", ARN_SET, "--set", "topicName=t", "--set", "stateDirectory=/s");
     assert_int_equal(outcome.code, 0);
     assert_non_null(strstr(outcome.out, "\ntopicName: \"t\"  # --set\n"));
-    assert_non_null(strstr(outcome.out, "\nawsCredentialPluginParam: \"***\"  # --set\n"));
+    assert_non_null(strstr(outcome.out,
+                           "\nawsCredentialPluginParam: \"***\"  # environment variable "
+                           "DDB2PULSAR_AWS_CREDENTIAL_PLUGIN_PARAM\n"));
     assert_non_null(strstr(outcome.out, "\nlanes: \"auto\"  # default\n"));
     assert_non_null(strstr(outcome.out, "\n# credentials: static keys\n"));
     assert_null(strstr(outcome.out, "s3cret"));
     assert_string_equal(outcome.err, "");
 
-    RUN(&outcome, "config", "show", "--json", ARN_SET, param, "--set", "topicName=t");
+    RUN(&outcome, "config", "show", "--json", ARN_SET, "--set", "topicName=t");
+    assert_int_equal(unsetenv(variable), 0);
     assert_int_equal(outcome.code, 0);
     assert_non_null(strstr(outcome.out, "\"topicName\":{\"value\":\"t\",\"from\":\"--set\"}"));
     assert_non_null(strstr(outcome.out, "\"streamRegion\":\"us-west-2\""));

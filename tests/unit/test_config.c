@@ -14,6 +14,8 @@
 
 #define ARN "arn:aws:dynamodb:us-west-2:111122223333:table/TestTable/stream/2015-05-11T21:21:33.291"
 #define ARN_SET "awsDynamodbStreamArn=" ARN
+#define PARAM_VARIABLE "DDB2PULSAR_AWS_CREDENTIAL_PLUGIN_PARAM"
+#define AUTH_VARIABLE "DDB2PULSAR_AUTH_PARAMS"
 
 /* Files of the tests are called c.yaml, in a folder of their own, so that places in messages are known. */
 static char folder[] = "/tmp/test_config.XXXXXX";
@@ -26,6 +28,7 @@ static int enter_folder(void **state) {
 static int leave_folder(void **state) {
     (void)state;
     (void)unlink("c.yaml");
+    (void)unlink("client.conf");
     return chdir("/") == 0 && rmdir(folder) == 0 ? 0 : -1;
 }
 
@@ -351,9 +354,10 @@ static void source_config_of_pulsar_admin(void **state) {
     assert_true(has_note(config, "processingGuarantees ATMOST_ONCE runs as ATLEAST_ONCE"));
     assert_true(has_note(config,
                          "without meaning here and ignored: tenant, namespace, name, className, "
-                         "archive, parallelism, secrets, resources, "
+                         "archive, parallelism, resources, "
                          "producerConfig.maxPendingMessagesAcrossPartitions, "
-                         "producerConfig.useThreadLocalProducers, producerConfig.batchBuilder"));
+                         "producerConfig.useThreadLocalProducers, producerConfig.batchBuilder, "
+                         "secrets.a"));
     config_free(config);
 }
 
@@ -406,20 +410,20 @@ static void state_directory_follows_the_environment(void **state) {
 
 static void credentials(void **state) {
     (void)state;
+    const char *const sets[] = {ARN_SET, "topicName=t", NULL};
     const char *const with_token[] = {
-        ARN_SET, "topicName=t",
-        "awsCredentialPluginParam={\"accessKey\":\"A\",\"secretKey\":\"S\",\"sessionToken\":\"T\"}",
-        NULL};
-    struct config *config = load_good(NULL, with_token, none);
+        PARAM_VARIABLE "={\"accessKey\":\"A\",\"secretKey\":\"S\",\"sessionToken\":\"T\"}", NULL};
+    struct config *config = load_good(NULL, sets, with_token);
     assert_string_equal(config->access_key, "A");
     assert_string_equal(config->secret_key, "S");
     assert_string_equal(config->session_token, "T");
     config_free(config);
 
     const char *const chain[] = {
-        ARN_SET, "topicName=t", "awsCredentialPluginParam=whatever",
+        ARN_SET, "topicName=t",
         "awsCredentialPluginName=org.apache.pulsar.io.aws.AwsDefaultProviderChainPlugin", NULL};
-    config = load_good(NULL, chain, none);
+    const char *const whatever[] = {PARAM_VARIABLE "=whatever", NULL};
+    config = load_good(NULL, chain, whatever);
     assert_string_equal(config->access_key, "");
     assert_true(has_note(config, "awsCredentialPluginParam is ignored: "
                                  "AwsDefaultProviderChainPlugin takes none"));
@@ -432,10 +436,10 @@ static void secrets_are_masked(void **state) {
         ARN_SET,
         "topicName=t",
         "authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationToken",
-        "authParams=token:abc",
         NULL,
     };
-    struct config *config = load_good(NULL, sets, none);
+    const char *const token[] = {AUTH_VARIABLE "=token:abc", NULL};
+    struct config *config = load_good(NULL, sets, token);
     assert_string_equal(config->auth_params, "token:abc");
     assert_string_equal(config_shown_value(config, CONFIG_KEY_auth_params), "***");
     assert_string_equal(config_shown_value(config, CONFIG_KEY_credential_param), "");
@@ -685,26 +689,159 @@ static void tls_by_the_names_of_client_conf(void **state) {
                        "--set: tlsKeyFilePath is \"/key.pem\": it needs tlsCertificateFilePath");
 }
 
+static void write_client_conf(const char *text) {
+    FILE *stream = fopen("client.conf", "w");
+    assert_non_null(stream);
+    assert_true(fputs(text, stream) >= 0);
+    assert_int_equal(fclose(stream), 0);
+}
+
+static void client_conf_fills_what_nothing_else_gives(void **state) {
+    (void)state;
+    write_client_conf("# As a service hands it out.\n"
+                      "\n"
+                      "webServiceUrl=https://b:443\n"
+                      "brokerServiceUrl = pulsar+ssl://b:6651/\r\n"
+                      "authPlugin: org.apache.pulsar.client.impl.auth.AuthenticationToken\n"
+                      "  authParams token:abc=\n"
+                      "! more\n"
+                      "tlsTrustCertsFilePath=/conf.pem\n"
+                      "tlsEnableHostnameVerification=true\n"
+                      "tlsAllowInsecureConnection=true\n"
+                      "tlsAllowInsecureConnection=false\n"
+                      "listenerName=null\n"
+                      "useKeyStoreTls=false\n"
+                      "tlsTrustStoreType=JKS\n"
+                      "tlsTrustStorePassword=\n"
+                      "unheardOf=s3cret\n"
+                      "tlsKeyFilePath=");
+    const char *const sets[] = {ARN_SET, "topicName=t", "tlsTrustCertsFilePath=", NULL};
+    struct config *config = load_good("clientConf: client.conf\n", sets, none);
+    assert_string_equal(config->service_url, "pulsar+ssl://b:6651/");
+    assert_string_equal(config->auth_params, "token:abc=");
+    assert_string_equal(config->tls_trust_certs_file, "");
+    assert_string_equal(config->listener_name, "");
+    assert_string_equal(config->tls_key_file, "");
+    assert_true(config->tls_verify_hostname);
+    assert_false(config->tls_allow_insecure);
+    assert_origin(config, CONFIG_KEY_service_url, "client.conf:4");
+    assert_origin(config, CONFIG_KEY_auth_params, "client.conf:6");
+    assert_int_equal(config->note_count, 1);
+    assert_true(has_note(config, "without meaning here and ignored: webServiceUrl, "
+                                 "tlsTrustStoreType, unheardOf"));
+    config_free(config);
+
+    const char *const others[] = {ARN_SET, "topicName=t", "clientConf=client.conf", NULL};
+    const char *const environment[] = {"DDB2PULSAR_SERVICE_URL=pulsar+ssl://e", NULL};
+    config = load_good("tlsTrustCertsFilePath: /file.pem\n", others, environment);
+    assert_string_equal(config->service_url, "pulsar+ssl://e");
+    assert_string_equal(config->tls_trust_certs_file, "/file.pem");
+    assert_string_equal(config->auth_params, "token:abc=");
+    config_free(config);
+}
+
+static void client_conf_that_cannot_count_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {
+        {"useKeyStoreTls=true\n",
+         "client.conf:1: useKeyStoreTls: key stores are Java's; write their content to PEM files "
+         "and name those by "
+         "tlsTrustCertsFilePath, tlsCertificateFilePath and tlsKeyFilePath"},
+        {"\nproxyServiceUrl=pulsar+ssl://p\n", "client.conf:2: proxyServiceUrl: a proxy that goes "
+                                               "by SNI is not supported; Pulsar's own proxy is a "
+                                               "serviceUrl"},
+        {"brokerServiceUrl=pulsar://\\\nb\n",
+         "client.conf:1: a backslash or U+0000 is not understood here; give this setting in the "
+         "configuration file"},
+        {"brokerServiceUrl=b\n",
+         "client.conf:1: serviceUrl is \"b\": not the URL of a Pulsar service; allowed: "
+         "pulsar://host[:port][,host[:port]...] or pulsar+ssl://..."},
+        {"authPlugin=token\nauthParams=\n",
+         "client.conf:1: authPlugin is \"token\": it needs authParams; allowed there: "
+         "token:<token>, file:///path, "
+         "env:NAME or {\"token\":\"...\"}"},
+    };
+    const char *const sets[] = {ARN_SET, "topicName=t", "clientConf=client.conf", NULL};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_client_conf(bad[i][0]);
+        assert_refused_in(NULL, sets, none, bad[i][1]);
+    }
+    const char *const absent[] = {ARN_SET, "topicName=t", "clientConf=absent.conf", NULL};
+    assert_refused_in(NULL, absent, none,
+                      "absent.conf: cannot be opened: No such file or directory");
+}
+
+static void secrets_go_before_configs(void **state) {
+    (void)state;
+    const char *const sets[] = {ARN_SET, "topicName=t", NULL};
+    struct config *config =
+        load_good("secrets:\n"
+                  "  awsCredentialPluginParam: '{\"accessKey\":\"A\",\"secretKey\":\"S\"}'\n"
+                  "  authParams: {path: p, key: k}\n"
+                  "  other: s3cret\n"
+                  "configs:\n"
+                  "  awsCredentialPluginParam: '{\"accessKey\":\"B\",\"secretKey\":\"B\"}'\n"
+                  "  messageKey: itemKey\n"
+                  "  authPlugin: token\n",
+                  sets, (const char *const[]){"authParams=token:abc", NULL});
+    assert_string_equal(config->access_key, "A");
+    assert_string_equal(config->auth_params, "token:abc");
+    assert_origin(config, CONFIG_KEY_credential_param, "c.yaml:2:29");
+    assert_true(has_note(config, "without meaning here and ignored: secrets.other"));
+    config_free(config);
+
+    const char *const variable[] = {PARAM_VARIABLE "={\"accessKey\":\"E\",\"secretKey\":\"E\"}",
+                                    NULL};
+    config = load_good("secrets: {awsCredentialPluginParam: '{}'}\n", sets, variable);
+    assert_string_equal(config->access_key, "E");
+    config_free(config);
+
+    assert_refused_in("secrets: {authParams: {path: p, key: k}}\n", sets, none,
+                      "c.yaml:1:23: secrets.authParams is a mapping, so its value is expected in "
+                      "the environment variable authParams, which is not set");
+    assert_refused_in("secrets: {authParams: [a]}\n", sets, none,
+                      "c.yaml:1:23: secrets.authParams is a list: a text or a mapping is allowed");
+    assert_refused_in("secrets: s3cret\n", sets, none,
+                      "c.yaml:1:10: secrets: keys and values are allowed");
+}
+
+static void a_command_line_has_no_secrets(void **state) {
+    (void)state;
+    assert_set_refused("authParams=token:s3cret",
+                       "--set: authParams is a secret, and others can read a command line; give it "
+                       "in the configuration file or as environment variable " AUTH_VARIABLE);
+    assert_set_refused("awsCredentialPluginParam= {\"accessKey\":\"s3cret\"}",
+                       "--set: awsCredentialPluginParam is a secret, and others can read a command "
+                       "line; give it in the configuration file or as environment "
+                       "variable " PARAM_VARIABLE);
+    const char *const where[] = {ARN_SET, "topicName=t", "authPlugin=token",
+                                 "authParams=file:///run/token", NULL};
+    struct config *config = load_good(NULL, where, none);
+    assert_string_equal(config->auth_params, "file:///run/token");
+    config_free(config);
+}
+
 static void a_role_is_assumed_as_in_java(void **state) {
     (void)state;
     const char *const role[] = {
         ARN_SET, "topicName=t",
-        "awsCredentialPluginName=org.apache.pulsar.io.aws.STSAssumeRoleProviderPlugin",
-        "awsCredentialPluginParam={\"roleArn\":\"arn:aws:iam::1:role/r\",\"roleSessionName\":\"s\","
-        "\"externalId\":\"e\"}",
-        NULL};
-    struct config *config = load_good("sink: none\n", role, none);
+        "awsCredentialPluginName=org.apache.pulsar.io.aws.STSAssumeRoleProviderPlugin", NULL};
+    const char *const whole[] = {PARAM_VARIABLE "={\"roleArn\":\"arn:aws:iam::1:role/r\","
+                                                "\"roleSessionName\":\"s\",\"externalId\":\"e\"}",
+                                 NULL};
+    struct config *config = load_good("sink: none\n", role, whole);
     assert_string_equal(config->role_arn, "arn:aws:iam::1:role/r");
     assert_string_equal(config->role_session, "s");
     assert_string_equal(config->external_id, "e");
     assert_string_equal(config->access_key, "");
     config_free(config);
     const char *const sets[] = {ARN_SET, "topicName=t",
-                                "awsCredentialPluginName=STSAssumeRoleProviderPlugin",
-                                "awsCredentialPluginParam={\"accessKey\":\"s3cret\"}", NULL};
+                                "awsCredentialPluginName=STSAssumeRoleProviderPlugin", NULL};
+    const char *const keys[] = {PARAM_VARIABLE "={\"accessKey\":\"s3cret\"}", NULL};
     assert_refused_in(
-        "sink: none\n", sets, none,
-        "--set: awsCredentialPluginParam is ***: \"roleArn\" is missing; allowed: "
+        "sink: none\n", sets, keys,
+        "environment variable " PARAM_VARIABLE
+        ": awsCredentialPluginParam is ***: \"roleArn\" is missing; allowed: "
         "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\"");
 }
 
@@ -722,18 +859,21 @@ static void contradictions(void **state) {
                        "--set: authPlugin is \"token\": it needs authParams; "
                        "allowed there: token:<token>, file:///path, env:NAME or "
                        "{\"token\":\"...\"}");
-    assert_set_refused("authParams=token:s3cret",
-                       "--set: authParams is ***: it needs an authPlugin; allowed there: token, "
-                       "basic, tls or oauth2");
-    const char *const certificate[] = {ARN_SET, "topicName=t", "authPlugin=tls",
-                                       "authParams=tlsCertFile:/c,tlsKeyFile:/k", NULL};
-    assert_refused_in("sink: pulsar\n", certificate, none,
+    const char *const plain[] = {ARN_SET, "topicName=t", NULL};
+    const char *const token[] = {AUTH_VARIABLE "=token:s3cret", NULL};
+    assert_refused_in(NULL, plain, token,
+                      "environment variable " AUTH_VARIABLE ": authParams is ***: it needs an "
+                      "authPlugin; allowed there: token, basic, tls or oauth2");
+    const char *const certificate[] = {ARN_SET, "topicName=t", "authPlugin=tls", NULL};
+    const char *const files[] = {AUTH_VARIABLE "=tlsCertFile:/c,tlsKeyFile:/k", NULL};
+    assert_refused_in("sink: pulsar\n", certificate, files,
                       "--set: authPlugin is \"tls\": it needs a serviceUrl with pulsar+ssl://");
-    const char *const oauth2[] = {
-        ARN_SET, "topicName=t", "authPlugin=oauth2",
-        "authParams={\"issuerUrl\":\"https://i\",\"audiance\":\"s3cret\"}", NULL};
-    assert_refused_in("sink: pulsar\n", oauth2, none,
-                      "--set: authParams is ***: \"audiance\" is not known here; known are "
+    const char *const oauth2[] = {ARN_SET, "topicName=t", "authPlugin=oauth2", NULL};
+    const char *const issuer[] = {
+        AUTH_VARIABLE "={\"issuerUrl\":\"https://i\",\"audiance\":\"s3cret\"}", NULL};
+    assert_refused_in("sink: pulsar\n", oauth2, issuer,
+                      "environment variable " AUTH_VARIABLE
+                      ": authParams is ***: \"audiance\" is not known here; known are "
                       "issuerUrl, privateKey, audience, scope, trustCertsFilePath and type");
 }
 
@@ -756,12 +896,16 @@ static void secrets_stay_out_of_messages(void **state) {
          "\"roleArn\" needs awsCredentialPluginName STSAssumeRoleProviderPlugin"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        char set[256];
+        char variable[256];
         char expected[512];
-        (void)snprintf(set, sizeof set, "awsCredentialPluginParam=%s", bad[i][0]);
-        (void)snprintf(expected, sizeof expected, "--set: awsCredentialPluginParam is ***: %s; %s",
+        (void)snprintf(variable, sizeof variable, PARAM_VARIABLE "=%s", bad[i][0]);
+        (void)snprintf(expected, sizeof expected,
+                       "environment variable " PARAM_VARIABLE
+                       ": awsCredentialPluginParam is ***: %s; %s",
                        bad[i][1], allowed);
-        assert_set_refused(set, expected);
+        const char *const sets[] = {ARN_SET, "topicName=t", NULL};
+        const char *const environment[] = {variable, NULL};
+        assert_refused_in(NULL, sets, environment, expected);
     }
     assert_refused_in("awsCredentialPluginParm: s3cret\n", none, none,
                       "c.yaml:1:1: there is no property \"awsCredentialPluginParm\"; did you mean "
@@ -826,6 +970,10 @@ int main(void) {
         cmocka_unit_test(a_start_by_time),
         cmocka_unit_test(a_start_by_time_needs_one),
         cmocka_unit_test(what_this_version_does_not_do),
+        cmocka_unit_test(client_conf_fills_what_nothing_else_gives),
+        cmocka_unit_test(client_conf_that_cannot_count_is_refused),
+        cmocka_unit_test(secrets_go_before_configs),
+        cmocka_unit_test(a_command_line_has_no_secrets),
         cmocka_unit_test(a_role_is_assumed_as_in_java),
         cmocka_unit_test(contradictions),
         cmocka_unit_test(secrets_stay_out_of_messages),

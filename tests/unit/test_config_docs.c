@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "config/client_conf.h"
 #include "config/config_docs.h"
 #include "config/property.h"
 #include "config/source_key.h"
@@ -37,11 +38,14 @@ static void each_property_is_there_once(void **state) {
         (void)snprintf(heading, sizeof heading, "\n| `%s` | ", row->name);
         assert_int_equal(count_of(buf_text(&markdown), heading), 1);
     }
-    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
-        char heading[128];
-        (void)snprintf(heading, sizeof heading, "\n| `%s` | ", row->path);
-        assert_int_equal(count_of(buf_text(&markdown), heading),
-                         row->kind == SOURCE_KEY_CONTAINER ? 0 : 1);
+    const struct source_key *const tables[] = {source_key_all(), client_conf_keys()};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        for (const struct source_key *row = tables[i]; row->path != NULL; row++) {
+            char heading[128];
+            (void)snprintf(heading, sizeof heading, "\n| `%s` | ", row->path);
+            assert_int_equal(count_of(buf_text(&markdown), heading),
+                             row->kind == SOURCE_KEY_CONTAINER ? 0 : 1);
+        }
     }
     buf_done(&text);
     buf_done(&markdown);
