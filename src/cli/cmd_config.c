@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include "config/config_docs.h"
+#include "config/config_schema.h"
 #include "config/property.h"
 
 enum { ORIGIN_MAX = 512 };
@@ -9,11 +10,13 @@ int cmd_config_reference(const struct command_args *args) {
     struct buf text;
     struct err err = ERR_NONE;
     buf_init(&text, CONFIG_DOCS_MAX);
-    if (args->markdown) {
-        config_docs_markdown(&text);
-    } else {
-        config_docs_text(&text);
-    }
+    static void (*const writers[])(struct buf * to) = {
+        [COMMAND_FORM_TEXT] = config_docs_text,
+        [COMMAND_FORM_MARKDOWN] = config_docs_markdown,
+        [COMMAND_FORM_MAN] = config_docs_man,
+        [COMMAND_FORM_JSON_SCHEMA] = config_schema,
+    };
+    writers[args->form](&text);
     int code = cli_print(&text, &err) ? 0 : cli_fail(args, &err);
     buf_done(&text);
     return code;

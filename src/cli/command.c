@@ -35,7 +35,8 @@ static const struct command commands[] = {
      LOAD_OPTIONS | OPTION_UNTIL_CAUGHT_UP, true, cmd_tail},
     {"config show", "print the configuration in force, and where each value comes from",
      LOAD_OPTIONS | OPTION_JSON, false, cmd_config_show},
-    {"config reference", "print all properties", OPTION_MARKDOWN, false, cmd_config_reference},
+    {"config reference", "print all properties", OPTION_MARKDOWN | OPTION_MAN | OPTION_JSON_SCHEMA,
+     false, cmd_config_reference},
     {"version", "print the version", 0, false, cmd_version},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -11,6 +11,14 @@
 #include "base/log.h"
 #include "config/config.h"
 
+/* In which form `config reference` prints. */
+enum command_form {
+    COMMAND_FORM_TEXT,
+    COMMAND_FORM_MARKDOWN,
+    COMMAND_FORM_MAN,
+    COMMAND_FORM_JSON_SCHEMA,
+};
+
 struct command_args {
     const char *config_file; /* NULL: none given */
     const char *const *sets; /* "key=value" each */
@@ -19,7 +27,7 @@ struct command_args {
     const char *shard; /* NULL: not given */
     bool until_caught_up;
     bool json;
-    bool markdown;
+    enum command_form form;
     enum log_level log_level; /* already in force, as is the format */
     enum log_format log_format;
 };

@@ -24,6 +24,8 @@ static const struct row rows[] = {
     {OPTION_SHARD, 0, "--shard", "ID", "this shard alone"},
     {OPTION_JSON, 0, "--json", NULL, "print JSON"},
     {OPTION_MARKDOWN, 0, "--markdown", NULL, "print Markdown"},
+    {OPTION_MAN, 0, "--man", NULL, "print a manual page"},
+    {OPTION_JSON_SCHEMA, 0, "--json-schema", NULL, "print a JSON Schema, for editors"},
     {OPTION_LOG_LEVEL, 0, "--log-level", "LEVEL", "error, warn, info (default) or debug"},
     {OPTION_LOG_FORMAT, 0, "--log-format", "FORMAT", "text (default) or json, one object per line"},
     {OPTION_HELP, 'h', "--help", NULL, "print this"},
@@ -60,6 +62,15 @@ static bool fail_unknown(const char *command, unsigned allowed, const char *word
                    command, (int)len, word, command);
 }
 
+static bool store_form(const char *command, const struct row *row, enum command_form form,
+                       struct command_args *args, struct err *err) {
+    if (args->form != COMMAND_FORM_TEXT && args->form != form) {
+        return err_set(err, ERR_USAGE, "%s: %s contradicts another option", command, row->name);
+    }
+    args->form = form;
+    return true;
+}
+
 static bool store(const char *command, const struct row *row, const char *value,
                   struct options *options, struct err *err) {
     struct command_args *args = &options->args;
@@ -89,8 +100,11 @@ static bool store(const char *command, const struct row *row, const char *value,
         args->json = true;
         return true;
     case OPTION_MARKDOWN:
-        args->markdown = true;
-        return true;
+        return store_form(command, row, COMMAND_FORM_MARKDOWN, args, err);
+    case OPTION_MAN:
+        return store_form(command, row, COMMAND_FORM_MAN, args, err);
+    case OPTION_JSON_SCHEMA:
+        return store_form(command, row, COMMAND_FORM_JSON_SCHEMA, args, err);
     case OPTION_LOG_LEVEL:
         return log_level_parse(str_of(value), &args->log_level) ||
                err_set(err, ERR_USAGE,

@@ -16,6 +16,8 @@ enum {
     OPTION_HELP = 1 << 7,
     OPTION_TO = 1 << 8,
     OPTION_SHARD = 1 << 9,
+    OPTION_MAN = 1 << 10,
+    OPTION_JSON_SCHEMA = 1 << 11,
 };
 
 struct options {

@@ -10,5 +10,7 @@ enum { CONFIG_DOCS_MAX = 256 * 1024 };
 void config_docs_text(struct buf *to);
 /* docs/configuration.md. */
 void config_docs_markdown(struct buf *to);
+/* The manual page ddb2pulsar.yaml(5), as docs/ddb2pulsar.yaml.5. */
+void config_docs_man(struct buf *to);
 
 #endif

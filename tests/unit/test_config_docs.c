@@ -7,10 +7,12 @@
 
 #include "config/client_conf.h"
 #include "config/config_docs.h"
+#include "config/config_schema.h"
 #include "config/property.h"
 #include "config/source_key.h"
 
 #include <stdio.h>
+#include <yyjson.h>
 
 static size_t count_of(const char *text, const char *part) {
     size_t count = 0;
@@ -105,12 +107,88 @@ static void terminal_lines_are_short(void **state) {
     buf_done(&text);
 }
 
+static void the_manual_page_has_no_requests_of_its_texts(void **state) {
+    (void)state;
+    struct buf man;
+    buf_init(&man, CONFIG_DOCS_MAX);
+    config_docs_man(&man);
+    assert_false(man.failed);
+    const char *text = buf_text(&man);
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char heading[128];
+        (void)snprintf(heading, sizeof heading, "\n.TP\n.BR %s \" (",
+                       property_of((enum config_key)i)->name);
+        assert_int_equal(count_of(text, heading), 1);
+    }
+    static const char *const requests[] = {".\\\" ", ".TH ", ".SH ", ".TP\n",
+                                           ".BR ",   ".B ",  ".PP\n"};
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        bool known = *line != '.' && *line != '\'';
+        for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+            known = known || strncmp(line, requests[i], strlen(requests[i])) == 0;
+        }
+        if (!known) {
+            fail_msg("%.60s", line);
+        }
+        assert_null(memchr(line, '`', line == text ? 0 : strcspn(line, "\n")));
+    }
+    buf_done(&man);
+}
+
+static yyjson_val *member(yyjson_val *object, const char *name) {
+    yyjson_val *value = yyjson_obj_get(object, name);
+    assert_non_null(value);
+    return value;
+}
+
+static void the_schema_knows_every_key(void **state) {
+    (void)state;
+    struct buf text;
+    buf_init(&text, CONFIG_DOCS_MAX);
+    config_schema(&text);
+    assert_false(text.failed);
+    yyjson_doc *doc = yyjson_read(buf_text(&text), text.len, YYJSON_READ_NOFLAG);
+    yyjson_val *top = yyjson_doc_get_root(doc);
+    assert_true(yyjson_is_obj(top));
+    yyjson_val *properties = member(member(member(top, "$defs"), "properties"), "properties");
+    assert_int_equal(yyjson_obj_size(properties), CONFIG_KEY_COUNT);
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct property *row = property_of((enum config_key)i);
+        yyjson_val *property = member(properties, row->name);
+        assert_string_equal(yyjson_get_str(member(property, "description")), row->text);
+        assert_int_equal(yyjson_get_uint(yyjson_ptr_get(property, "/anyOf/0/maximum")),
+                         row->kind == PROPERTY_COUNT || row->kind == PROPERTY_MS ||
+                                 row->kind == PROPERTY_BYTES
+                             ? row->max
+                             : 0);
+    }
+    for (const struct source_key *row = source_key_all(); row->path != NULL; row++) {
+        char path[256] = "/properties/";
+        size_t len = strlen(path);
+        for (const char *p = row->path; *p != '\0'; p++) {
+            len += (size_t)snprintf(path + len, sizeof path - len,
+                                    *p == '.' ? "/properties/" : "%c", *p);
+        }
+        yyjson_val *key = yyjson_ptr_get(top, path);
+        assert_non_null(key);
+        if (row->kind == SOURCE_KEY_ALIAS) {
+            (void)snprintf(path, sizeof path, "#/$defs/properties/properties/%s",
+                           property_of(row->key)->name);
+            assert_string_equal(yyjson_get_str(member(key, "$ref")), path);
+        }
+    }
+    yyjson_doc_free(doc);
+    buf_done(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_property_is_there_once),
         cmocka_unit_test(bounds_defaults_and_secrets_are_told),
         cmocka_unit_test(tables_have_their_columns),
         cmocka_unit_test(terminal_lines_are_short),
+        cmocka_unit_test(the_manual_page_has_no_requests_of_its_texts),
+        cmocka_unit_test(the_schema_knows_every_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

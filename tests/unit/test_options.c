@@ -25,7 +25,7 @@ static bool parse(unsigned allowed, const char *const *words, struct options *re
 }
 
 static const unsigned all = OPTION_CONFIG | OPTION_SET | OPTION_UNTIL_CAUGHT_UP | OPTION_JSON |
-                            OPTION_MARKDOWN | OPTION_LOG_LEVEL | OPTION_LOG_FORMAT;
+                            OPTION_MARKDOWN | OPTION_MAN | OPTION_LOG_LEVEL | OPTION_LOG_FORMAT;
 
 static void assert_refused(unsigned allowed, const char *const *words, const char *expected) {
     struct options options;
@@ -48,7 +48,7 @@ static void no_option_gives_defaults(void **state) {
     assert_int_equal(options.args.set_count, 0);
     assert_false(options.args.until_caught_up);
     assert_false(options.args.json);
-    assert_false(options.args.markdown);
+    assert_int_equal(options.args.form, COMMAND_FORM_TEXT);
     assert_false(options.help);
     assert_int_equal(options.args.log_level, LOG_LEVEL_INFO);
     assert_int_equal(options.args.log_format, LOG_FORMAT_TEXT);
@@ -81,7 +81,7 @@ static void switches(void **state) {
     assert_true(parse(all, words, &options, &err));
     assert_true(options.args.until_caught_up);
     assert_true(options.args.json);
-    assert_true(options.args.markdown);
+    assert_int_equal(options.args.form, COMMAND_FORM_MARKDOWN);
     assert_true(options.help);
     options_done(&options);
 }
@@ -94,6 +94,7 @@ static void wrong_usage_is_named(void **state) {
     ASSERT_REFUSED(all, "run: --set needs a value, KEY=VALUE", "--json", "--set");
     ASSERT_REFUSED(all, "run: --config is given twice", "-c", "a", "--config=b");
     ASSERT_REFUSED(all, "run: --json takes no value", "--json=yes");
+    ASSERT_REFUSED(all, "run: --man contradicts another option", "--markdown", "--man");
     ASSERT_REFUSED(all, "run has no option --untl-caught-up; did you mean --until-caught-up?",
                    "--untl-caught-up");
     ASSERT_REFUSED(all, "run has no option --zzzzzzzz; ddb2pulsar run --help lists them",
