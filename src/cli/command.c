@@ -5,6 +5,7 @@
 #include "config/suggest.h"
 
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
@@ -152,6 +153,14 @@ int command_main(int argc, char **argv) {
     return cli_fail(NULL, &err);
 }
 
+/* No core file, also where they go to a program (core_pattern), which RLIMIT_CORE does not stop. The leak check of
+ * AddressSanitizer looks into the process as a debugger does, and would fail. */
+static void hide_memory(void) {
+#ifndef __SANITIZE_ADDRESS__
+    (void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 bool cli_load_config(const struct command_args *args, const char *forced,
                      struct config **ret_config, struct err *err) {
     const struct config_input input = {
@@ -165,6 +174,9 @@ bool cli_load_config(const struct command_args *args, const char *forced,
     struct config *config = config_load(&input, err);
     if (config == NULL) {
         return false;
+    }
+    if (!config->core_dumps) {
+        hide_memory();
     }
     for (size_t i = 0; i < config->note_count; i++) {
         LOG_INFO("config", "note", LOG_TEXT("text", config->notes[i]));

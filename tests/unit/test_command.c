@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { OUTPUT_MAX = 64 * 1024 };
@@ -145,6 +146,21 @@ static void show_masks_secrets_and_names_origins(void **state) {
     assert_null(strstr(outcome.out, "s3cret"));
 }
 
+/* Commands run in this process. */
+static void memory_is_not_for_core_files_unless_wished(void **state) {
+    (void)state;
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+    RUN(&outcome, "config", "show", ARN_SET, "--set=topicName=t", "--set=coreDumps=true");
+    assert_int_equal(outcome.code, 0);
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 1);
+    RUN(&outcome, "config", "show", ARN_SET, "--set=topicName=t");
+    assert_int_equal(outcome.code, 0);
+#ifndef __SANITIZE_ADDRESS__
+    assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
+#endif
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
 static void bad_configuration_is_one_line_and_exit_code_2(void **state) {
     (void)state;
     RUN(&outcome, "config", "show", ARN_SET, "--set", "lanes=many");
@@ -185,6 +201,7 @@ int main(void) {
         cmocka_unit_test(wrong_commands),
         cmocka_unit_test(help_and_version),
         cmocka_unit_test(show_masks_secrets_and_names_origins),
+        cmocka_unit_test(memory_is_not_for_core_files_unless_wished),
         cmocka_unit_test(bad_configuration_is_one_line_and_exit_code_2),
         cmocka_unit_test(output_that_cannot_be_written_is_an_error),
     };
