@@ -227,7 +227,11 @@ int cmd_check(const struct command_args *args) {
     report(&check, "ok", "configuration", config->file != NULL ? config->file : "no file");
     check.runtime = runtime_new(config, &err);
     if (check.runtime != NULL) {
-        report(&check, "ok", "credentials", runtime_credentials_source(check.runtime));
+        char text[128];
+        (void)snprintf(text, sizeof text, config->has_table_access ? "%s; lease table: %s" : "%s",
+                       runtime_credentials_source(check.runtime),
+                       runtime_table_credentials_source(check.runtime));
+        report(&check, "ok", "credentials", text);
         (void)run_checks(&check, args);
     } else {
         report_error(&check, "credentials", &err);

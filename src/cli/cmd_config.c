@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "config/config_access.h"
 #include "config/config_docs.h"
 #include "config/config_schema.h"
 #include "config/property.h"
@@ -27,14 +28,16 @@ struct derived {
     const char *name;
     const char *value;
 };
-enum { DERIVED_COUNT = 4 };
+enum { DERIVED_COUNT = 5 };
 
 static void list_derived(const struct config *config, struct derived to[DERIVED_COUNT]) {
     to[0] = (struct derived){"leaseTable", config->lease_table};
     to[1] = (struct derived){"leaseTableRegion", config->table_region};
     to[2] = (struct derived){"streamRegion", config->streams_region};
-    to[3] = (struct derived){"credentials",
-                             config->access_key[0] != '\0' ? "static keys" : "default chain"};
+    to[3] = (struct derived){"credentials", config_access_source(&config->access)};
+    to[4] = (struct derived){
+        "leaseTableCredentials",
+        config_access_source(config->has_table_access ? &config->table_access : &config->access)};
 }
 
 /* YAML that can be used as a configuration again, but for the masked secrets; origins are comments. */

@@ -45,6 +45,7 @@ struct runtime {
     const struct config *config;
     struct aws_tls_ctx *tls;
     struct credentials *credentials;
+    struct credentials *own_table_credentials; /* NULL: the same */
     char streams_endpoint[ENDPOINT_MAX];
     char table_endpoint[ENDPOINT_MAX];
     char user_agent[256];
@@ -88,20 +89,40 @@ static struct aws_tls_ctx *new_tls(struct err *err) {
     return tls;
 }
 
-static bool start_credentials(struct runtime *runtime, struct err *err) {
-    const struct config *config = runtime->config;
+static struct credentials *new_credentials(const struct runtime *runtime,
+                                           const struct config_access *access, struct err *err) {
     struct credentials_options options = {
-        .access_key = str_of(config->access_key),
-        .secret_key = str_of(config->secret_key),
-        .session_token = str_of(config->session_token),
-        .role_arn = str_of(config->role_arn),
-        .role_session = str_of(config->role_session),
-        .external_id = str_of(config->external_id),
+        .access_key = str_of(access->access_key),
+        .secret_key = str_of(access->secret_key),
+        .session_token = str_of(access->session_token),
+        .role_arn = str_of(access->role_arn),
+        .role_session = str_of(access->role_session),
+        .external_id = str_of(access->external_id),
         .tls = runtime->tls,
     };
-    runtime->credentials = credentials_new(&options, err);
-    return runtime->credentials != NULL &&
-           credentials_wait(runtime->credentials, CREDENTIALS_TIMEOUT_MS, err);
+    return credentials_new(&options, err);
+}
+
+static bool start_credentials(struct runtime *runtime, struct err *err) {
+    const struct config *config = runtime->config;
+    runtime->credentials = new_credentials(runtime, &config->access, err);
+    if (runtime->credentials == NULL) {
+        return false;
+    }
+    if (config->has_table_access) {
+        runtime->own_table_credentials = new_credentials(runtime, &config->table_access, err);
+        if (runtime->own_table_credentials == NULL ||
+            !credentials_wait(runtime->own_table_credentials, CREDENTIALS_TIMEOUT_MS, err)) {
+            err_context(err, "the lease table's credentials");
+            return false;
+        }
+    }
+    return credentials_wait(runtime->credentials, CREDENTIALS_TIMEOUT_MS, err);
+}
+
+static struct credentials *table_credentials(const struct runtime *runtime) {
+    return runtime->own_table_credentials != NULL ? runtime->own_table_credentials
+                                                  : runtime->credentials;
 }
 
 static bool start(struct runtime *runtime, struct err *err) {
@@ -116,7 +137,8 @@ static bool start(struct runtime *runtime, struct err *err) {
                    config->application_name);
     aws_auth_library_init(aws_default_allocator());
     runtime->crt = true;
-    bool chain = config->access_key[0] == '\0';
+    bool chain = config->access.access_key[0] == '\0' ||
+                 (config->has_table_access && config->table_access.access_key[0] == '\0');
     if (chain || is_https(runtime->streams_endpoint) || is_https(runtime->table_endpoint)) {
         runtime->tls = new_tls(err);
         if (runtime->tls == NULL) {
@@ -158,6 +180,7 @@ void runtime_free(struct runtime *runtime) {
         lane_free(runtime->lanes[i]);
     }
     credentials_free(runtime->credentials);
+    credentials_free(runtime->own_table_credentials);
     aws_tls_ctx_release(runtime->tls);
     if (runtime->crt) {
         /* A TLS handshake that failed keeps its connection for half a minute (s2n's blinding): do not wait so long.
@@ -180,6 +203,10 @@ const char *runtime_credentials_source(const struct runtime *runtime) {
     return credentials_source(runtime->credentials);
 }
 
+const char *runtime_table_credentials_source(const struct runtime *runtime) {
+    return credentials_source(table_credentials(runtime));
+}
+
 const char *runtime_streams_endpoint(const struct runtime *runtime) {
     return runtime->streams_endpoint;
 }
@@ -189,13 +216,14 @@ const char *runtime_table_endpoint(const struct runtime *runtime) {
 }
 
 static struct service *new_service(struct runtime *runtime, struct lane *lane, const char *endpoint,
-                                   const char *region, struct page_pool *pages, struct err *err) {
+                                   const char *region, struct credentials *credentials,
+                                   struct page_pool *pages, struct err *err) {
     struct service_http_options options = {
         .endpoint = str_of(endpoint),
         .region = str_of(region),
         .signing_name = STR("dynamodb"),
         .user_agent = str_of(runtime->user_agent),
-        .credentials = runtime->credentials,
+        .credentials = credentials,
         .tls = runtime->tls,
         .pages = pages,
     };
@@ -205,13 +233,13 @@ static struct service *new_service(struct runtime *runtime, struct lane *lane, c
 struct service *runtime_streams_service(struct runtime *runtime, struct lane *lane,
                                         struct page_pool *pages, struct err *err) {
     return new_service(runtime, lane, runtime->streams_endpoint, runtime->config->streams_region,
-                       pages, err);
+                       runtime->credentials, pages, err);
 }
 
 struct service *runtime_table_service(struct runtime *runtime, struct lane *lane,
                                       struct page_pool *pages, struct err *err) {
-    return new_service(runtime, lane, runtime->table_endpoint, runtime->config->table_region, pages,
-                       err);
+    return new_service(runtime, lane, runtime->table_endpoint, runtime->config->table_region,
+                       table_credentials(runtime), pages, err);
 }
 
 struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtime) {

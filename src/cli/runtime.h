@@ -20,6 +20,7 @@ void runtime_free(struct runtime *runtime);
 
 struct lane *runtime_lane(struct runtime *runtime);
 const char *runtime_credentials_source(const struct runtime *runtime);
+const char *runtime_table_credentials_source(const struct runtime *runtime);
 
 /* On a lane: the services and the client's options as configured. */
 struct service *runtime_streams_service(struct runtime *runtime, struct lane *lane,

@@ -1,6 +1,7 @@
 #include "config/config.h"
 
 #include "config/client_conf.h"
+#include "config/config_access.h"
 #include "config/config_check.h"
 #include "config/config_file.h"
 #include "config/config_report.h"
@@ -479,12 +480,8 @@ void config_free(struct config *config) {
     free(config->streams_region);
     free(config->table_region);
     free(config->lease_table);
-    free(config->access_key);
-    free(config->role_arn);
-    free(config->role_session);
-    free(config->external_id);
-    free(config->secret_key);
-    free(config->session_token);
+    config_access_done(&config->access);
+    config_access_done(&config->table_access);
     free(config->file);
     free(config);
 }

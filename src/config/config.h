@@ -45,6 +45,16 @@ struct config_origin {
     uint32_t column; /* with CONFIG_SOURCE_FILE */
 };
 
+/* Whose keys sign requests. Texts are never NULL. */
+struct config_access {
+    char *access_key; /* all three empty: the default chain */
+    char *secret_key;
+    char *session_token;
+    char *role_arn; /* not empty: the keys of this role, assumed with the default chain's */
+    char *role_session;
+    char *external_id;
+};
+
 struct config {
     /* The properties. Texts are never NULL, but empty when absent; a count of 0 stands for "auto". */
 #define PROPERTY(field, type, kind, name, def, min, max, choices, secret, since, text) type field;
@@ -56,12 +66,9 @@ struct config {
     char *streams_region; /* signs requests to DynamoDB Streams and names its default endpoint */
     char *table_region;   /* the same for the lease table */
     char *lease_table;    /* applicationName as a table name */
-    char *access_key;     /* all three empty: the default chain */
-    char *secret_key;
-    char *session_token;
-    char *role_arn; /* not empty: the keys of this role, assumed with the default chain's */
-    char *role_session;
-    char *external_id;
+    struct config_access access;
+    bool has_table_access; /* else the lease table's is the same */
+    struct config_access table_access;
 
     char *file;                    /* NULL when there is none */
     char *texts[CONFIG_KEY_COUNT]; /* the values as they were given, trimmed */

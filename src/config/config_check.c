@@ -1,5 +1,6 @@
 #include "config/config_check.h"
 
+#include "config/config_access.h"
 #include "config/config_file.h"
 #include "config/config_report.h"
 #include "config/config_time.h"
@@ -11,12 +12,6 @@
 
 static bool is_set(const char *text) {
     return text[0] != '\0';
-}
-
-static bool set_derived(char **field, struct str text, struct err *err) {
-    free(*field);
-    *field = str_dup(text);
-    return *field != NULL || err_set(err, ERR_NOMEM, "out of memory");
 }
 
 static bool check_stream(struct config *config, struct err *err) {
@@ -41,13 +36,20 @@ static bool check_region(struct config *config, struct err *err) {
         return config_fail(config, CONFIG_KEY_aws_region, err, "%s; allowed: e.g. us-east-1",
                            defect);
     }
-    struct str table = own.len > 0 ? own : config->arn.region;
-    struct str streams = is_set(config->aws_endpoint) ? table : config->arn.region;
-    if (!set_derived(&config->table_region, table, err) ||
-        !set_derived(&config->streams_region, streams, err)) {
+    struct str table_own = str_of(config->table_aws_region);
+    defect = table_own.len == 0 ? NULL : config_value_region_defect(table_own);
+    if (defect != NULL) {
+        return config_fail(config, CONFIG_KEY_table_aws_region, err, "%s; allowed: e.g. us-east-1",
+                           defect);
+    }
+    struct str general = own.len > 0 ? own : config->arn.region;
+    struct str table = table_own.len > 0 ? table_own : general;
+    struct str streams = is_set(config->aws_endpoint) ? general : config->arn.region;
+    if (!config_derive(&config->table_region, table, err) ||
+        !config_derive(&config->streams_region, streams, err)) {
         return false;
     }
-    if (str_equal(table, config->arn.region)) {
+    if (str_equal(table, config->arn.region) || table_own.len > 0) {
         return true;
     }
     return config_note(config, err,
@@ -64,7 +66,7 @@ static bool is_table_char(char c) {
 
 static bool check_lease_table(struct config *config, struct err *err) {
     struct str name = str_of(config->application_name);
-    if (!set_derived(&config->lease_table, name, err)) {
+    if (!config_derive(&config->lease_table, name, err)) {
         return false;
     }
     size_t len = 0;
@@ -84,103 +86,6 @@ static bool check_lease_table(struct config *config, struct err *err) {
     }
     return config_note(config, err, "the lease table of applicationName %s is %s",
                        config->application_name, config->lease_table);
-}
-
-/* A Java class may be named in full or by its last part. */
-static bool is_class(const char *name, const char *class_name) {
-    const char *dot = strrchr(name, '.');
-    return strcmp(dot == NULL ? name : dot + 1, class_name) == 0;
-}
-
-static const char *param_member(const struct config_file *param, const char *name) {
-    const struct config_entry *entry = config_file_find(param, str_of(name));
-    return entry != NULL && entry->kind == CONFIG_ENTRY_SCALAR ? entry->value : "";
-}
-
-static bool open_param(struct config *config, const char *allowed, struct config_file *ret_param,
-                       struct err *err) {
-    struct str text = str_of(config->credential_param);
-    if (text.len == 0 || text.ptr[0] != '{' || !config_file_parse("param", text, ret_param, NULL)) {
-        return config_fail(config, CONFIG_KEY_credential_param, err, "not a JSON object; %s",
-                           allowed);
-    }
-    return true;
-}
-
-/* With STSAssumeRoleProviderPlugin: the role, assumed with the default chain's keys. */
-static bool check_role(struct config *config, struct err *err) {
-    static const char allowed[] = "allowed: {\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, "
-                                  "optionally with \"externalId\"";
-    struct config_file param;
-    if (!open_param(config, allowed, &param, err)) {
-        return false;
-    }
-    bool ok;
-    if (config_value_is_blank(str_of(param_member(&param, "roleArn")))) {
-        ok = config_fail(config, CONFIG_KEY_credential_param, err, "\"roleArn\" is missing; %s",
-                         allowed);
-    } else {
-        ok = set_derived(&config->role_arn, str_of(param_member(&param, "roleArn")), err) &&
-             set_derived(&config->role_session, str_of(param_member(&param, "roleSessionName")),
-                         err) &&
-             set_derived(&config->external_id, str_of(param_member(&param, "externalId")), err);
-    }
-    config_file_done(&param);
-    return ok;
-}
-
-/* No message shows more of a secret than the names that we expect in it. */
-static bool check_static_keys(struct config *config, struct err *err) {
-    static const char allowed[] =
-        "allowed: {\"accessKey\":\"...\",\"secretKey\":\"...\"}, optionally with \"sessionToken\"";
-    enum config_key key = CONFIG_KEY_credential_param;
-    struct config_file param;
-    if (!open_param(config, allowed, &param, err)) {
-        return false;
-    }
-    bool ok;
-    if (config_file_find(&param, STR("roleArn")) != NULL) {
-        ok = config_fail(
-            config, key, err,
-            "\"roleArn\" needs awsCredentialPluginName STSAssumeRoleProviderPlugin; %s", allowed);
-    } else if (config_value_is_blank(str_of(param_member(&param, "accessKey"))) ||
-               config_value_is_blank(str_of(param_member(&param, "secretKey")))) {
-        ok =
-            config_fail(config, key, err, "\"accessKey\" or \"secretKey\" is missing; %s", allowed);
-    } else {
-        ok = set_derived(&config->access_key, str_of(param_member(&param, "accessKey")), err) &&
-             set_derived(&config->secret_key, str_of(param_member(&param, "secretKey")), err) &&
-             set_derived(&config->session_token, str_of(param_member(&param, "sessionToken")), err);
-    }
-    config_file_done(&param);
-    return ok;
-}
-
-static bool check_credentials(struct config *config, struct err *err) {
-    char **const derived[] = {&config->access_key, &config->secret_key,   &config->session_token,
-                              &config->role_arn,   &config->role_session, &config->external_id};
-    for (size_t i = 0; i < sizeof derived / sizeof derived[0]; i++) {
-        if (!set_derived(derived[i], STR_NONE, err)) {
-            return false;
-        }
-    }
-    const char *plugin = config->credential_plugin;
-    if (is_class(plugin, "STSAssumeRoleProviderPlugin")) {
-        return check_role(config, err);
-    }
-    if (is_class(plugin, "AwsDefaultProviderChainPlugin")) {
-        return !is_set(config->credential_param) ||
-               config_note(config, err,
-                           "awsCredentialPluginParam is ignored: AwsDefaultProviderChainPlugin "
-                           "takes none");
-    }
-    if (is_set(plugin)) {
-        return config_fail(config, CONFIG_KEY_credential_plugin, err,
-                           "no credential plugin that is known here; allowed: nothing (keys in "
-                           "awsCredentialPluginParam, or the default chain), "
-                           "AwsDefaultProviderChainPlugin or STSAssumeRoleProviderPlugin");
-    }
-    return !is_set(config->credential_param) || check_static_keys(config, err);
 }
 
 static bool has_tls(const struct config *config) {
@@ -311,7 +216,7 @@ static bool default_state_directory(struct config *config, const char *const *en
         buf_add_format(&path, "%s/.local/state/ddb2pulsar", home);
     }
     enum config_key key = CONFIG_KEY_state_directory;
-    bool ok = set_derived(&config->texts[key], buf_str(&path), err) &&
+    bool ok = config_derive(&config->texts[key], buf_str(&path), err) &&
               property_store(key, buf_str(&path), config, err);
     buf_done(&path);
     return ok;
@@ -330,7 +235,7 @@ static bool note_message_key(struct config *config, struct err *err) {
 
 bool config_check(struct config *config, const char *const *environment, struct err *err) {
     return check_stream(config, err) && check_region(config, err) &&
-           check_lease_table(config, err) && check_credentials(config, err) &&
+           check_lease_table(config, err) && config_access_check(config, err) &&
            check_pulsar(config, err) && check_start(config, err) &&
            check_poll_interval(config, err) && default_state_directory(config, environment, err) &&
            note_message_key(config, err);

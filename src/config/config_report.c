@@ -70,6 +70,12 @@ bool config_fail_missing(enum config_key key, struct err *err, const char *why) 
                    name, why, variable, name);
 }
 
+bool config_derive(char **field, struct str text, struct err *err) {
+    free(*field);
+    *field = str_dup(text);
+    return *field != NULL || err_set(err, ERR_NOMEM, "out of memory");
+}
+
 bool config_note(struct config *config, struct err *err, const char *format, ...) {
     char text[640];
     va_list args;

@@ -10,6 +10,9 @@ bool config_fail(const struct config *config, enum config_key key, struct err *e
 /* ERR_CONFIG: the property has no value and needs one; why names what for. Always returns false. */
 bool config_fail_missing(enum config_key key, struct err *err, const char *why);
 
+/* Replaces a derived text, which is freed with the configuration. False with ERR_NOMEM. */
+bool config_derive(char **field, struct str text, struct err *err);
+
 /* Adds a sentence to config->notes. False with ERR_NOMEM. */
 bool config_note(struct config *config, struct err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

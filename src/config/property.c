@@ -99,7 +99,7 @@ static void env_name(const char *name, bool glue, char to[PROPERTY_ENV_MAX]) {
         if (is_upper && !glue) {
             to[len++] = '_';
         }
-        to[len++] = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+        to[len++] = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p == '.' ? '_' : *p;
     }
     to[len] = '\0';
 }

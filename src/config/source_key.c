@@ -12,7 +12,9 @@ static const struct source_key rows[] = {
     CONTAINER("configs"),
     CONTAINER("producerConfig"),
     CONTAINER("producerConfig.batchingConfig"),
+    CONTAINER("leaseTable"),
 
+    ALIAS("leaseTable.endpoint", dynamo_endpoint),
     ALIAS("producerConfig.compressionType", compression),
     ALIAS("producerConfig.hashingScheme", hashing),
     ALIAS("producerConfig.maxPendingMessages", max_pending_messages),

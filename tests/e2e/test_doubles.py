@@ -103,3 +103,42 @@ def test_everything_arrives_through_every_passing_fault(
     for item, of_item in by_item(firsts).items():
         assert of_item == sorted(of_item, key=int), item
     assert all(len(places) == 1 for places in partitions.values())
+
+
+def test_the_lease_table_is_in_another_account(program: Program, tmp_path: Path) -> None:
+    """Each service takes only its own account's key."""
+    stream = f"stream {ARN} hash id view NEW_AND_OLD_IMAGES\nshard {PARENT}\nfill {PARENT} 100 600\n"
+    folders = [tmp_path / "streams", tmp_path / "table"]
+    for folder in folders:
+        folder.mkdir()
+    streams = Double("fake_aws", folders[0], stream + "credentials READER\n")
+    table = Double("fake_aws", folders[1], "credentials WRITER\n")
+    try:
+        streams.start()
+        table.start()
+        configuration = {
+            "awsDynamodbStreamArn": ARN,
+            "awsEndpoint": f"http://{streams.address}",
+            "awsCredentialPluginParam": json.dumps({"accessKey": "READER", "secretKey": "r"}),
+            "leaseTable": {
+                "endpoint": f"http://{table.address}",
+                "awsRegion": "eu-west-1",
+                "awsCredentialPluginParam": json.dumps({"accessKey": "WRITER", "secretKey": "w"}),
+            },
+            "initialPositionInStream": "TRIM_HORIZON",
+            "sink": "none",
+            "stateDirectory": str(tmp_path / "state"),
+        }
+        config = program.write(configuration)
+        check = program.start("check", "-c", config)
+        assert check.wait() == 0, check.stdout
+        assert "static keys; lease table: static keys" in check.stdout
+        assert program.catch_up(config).event("source", "ended")["delivered"] == 100
+
+        configuration["leaseTable"]["awsCredentialPluginParam"] = configuration["awsCredentialPluginParam"]
+        refused = program.start("run", "-c", program.write(configuration))
+        assert refused.wait() == 3, refused.stderr
+        assert "lease table pulsar-dynamodb: DescribeTable: UnrecognizedClientException" in refused.stderr
+    finally:
+        streams.kill()
+        table.kill()

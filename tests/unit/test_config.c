@@ -134,9 +134,9 @@ static void defaults(void **state) {
     assert_string_equal(config->aws_region, "");
     assert_string_equal(config->streams_region, "us-west-2");
     assert_string_equal(config->table_region, "us-west-2");
-    assert_string_equal(config->access_key, "");
-    assert_string_equal(config->secret_key, "");
-    assert_string_equal(config->session_token, "");
+    assert_string_equal(config->access.access_key, "");
+    assert_string_equal(config->access.secret_key, "");
+    assert_string_equal(config->access.session_token, "");
     assert_string_equal(config->state_directory, "");
     assert_int_equal(config->note_count, 0);
     assert_false(config->source_file);
@@ -194,9 +194,9 @@ static void examples_of_pulsars_documentation(void **state) {
         assert_int_equal(config->num_retries, 3);
         assert_int_equal(config->receive_queue_size, 2000);
         assert_int_equal(config->initial_position, CONFIG_POSITION_TRIM_HORIZON);
-        assert_string_equal(config->access_key, "myKey");
-        assert_string_equal(config->secret_key, "my-Secret");
-        assert_string_equal(config->session_token, "");
+        assert_string_equal(config->access.access_key, "myKey");
+        assert_string_equal(config->access.secret_key, "my-Secret");
+        assert_string_equal(config->access.session_token, "");
         assert_true(config->source_file);
         /* With an endpoint of its own, the stream's requests are signed for awsRegion. */
         assert_string_equal(config->streams_region, "us-east-1");
@@ -414,9 +414,9 @@ static void credentials(void **state) {
     const char *const with_token[] = {
         PARAM_VARIABLE "={\"accessKey\":\"A\",\"secretKey\":\"S\",\"sessionToken\":\"T\"}", NULL};
     struct config *config = load_good(NULL, sets, with_token);
-    assert_string_equal(config->access_key, "A");
-    assert_string_equal(config->secret_key, "S");
-    assert_string_equal(config->session_token, "T");
+    assert_string_equal(config->access.access_key, "A");
+    assert_string_equal(config->access.secret_key, "S");
+    assert_string_equal(config->access.session_token, "T");
     config_free(config);
 
     const char *const chain[] = {
@@ -424,7 +424,7 @@ static void credentials(void **state) {
         "awsCredentialPluginName=org.apache.pulsar.io.aws.AwsDefaultProviderChainPlugin", NULL};
     const char *const whatever[] = {PARAM_VARIABLE "=whatever", NULL};
     config = load_good(NULL, chain, whatever);
-    assert_string_equal(config->access_key, "");
+    assert_string_equal(config->access.access_key, "");
     assert_true(has_note(config, "awsCredentialPluginParam is ignored: "
                                  "AwsDefaultProviderChainPlugin takes none"));
     config_free(config);
@@ -689,6 +689,49 @@ static void tls_by_the_names_of_client_conf(void **state) {
                        "--set: tlsKeyFilePath is \"/key.pem\": it needs tlsCertificateFilePath");
 }
 
+static void the_lease_table_may_be_elsewhere(void **state) {
+    (void)state;
+    const char *const sets[] = {ARN_SET, "topicName=t", NULL};
+    struct config *config =
+        load_good("awsCredentialPluginParam: '{\"accessKey\":\"A\",\"secretKey\":\"S\"}'\n"
+                  "leaseTable:\n"
+                  "  awsRegion: eu-west-1\n"
+                  "  endpoint: http://localhost:8000\n"
+                  "  awsCredentialPluginName: STSAssumeRoleProviderPlugin\n"
+                  "  awsCredentialPluginParam: '{\"roleArn\":\"arn:aws:iam::1:role/r\"}'\n",
+                  sets, none);
+    assert_string_equal(config->access.access_key, "A");
+    assert_string_equal(config->access.role_arn, "");
+    assert_true(config->has_table_access);
+    assert_string_equal(config->table_access.role_arn, "arn:aws:iam::1:role/r");
+    assert_string_equal(config->table_access.access_key, "");
+    assert_string_equal(config->table_region, "eu-west-1");
+    assert_string_equal(config->streams_region, "us-west-2");
+    assert_string_equal(config->dynamo_endpoint, "http://localhost:8000");
+    assert_string_equal(config_shown_value(config, CONFIG_KEY_table_credential_param), "***");
+    assert_int_equal(config->note_count, 0);
+    config_free(config);
+
+    const char *const environment[] = {"DDB2PULSAR_LEASE_TABLE_AWS_REGION=eu-west-2", NULL};
+    config = load_good(NULL, sets, environment);
+    assert_string_equal(config->table_region, "eu-west-2");
+    assert_false(config->has_table_access);
+    config_free(config);
+
+    const char *const param[] = {
+        "DDB2PULSAR_LEASE_TABLE_AWS_CREDENTIAL_PLUGIN_PARAM={\"accessKey\":\"s3cret\"}", NULL};
+    assert_refused_in(
+        NULL, sets, param,
+        "environment variable DDB2PULSAR_LEASE_TABLE_AWS_CREDENTIAL_PLUGIN_PARAM: "
+        "leaseTable.awsCredentialPluginParam is ***: \"accessKey\" or \"secretKey\" is "
+        "missing; allowed: {\"accessKey\":\"...\",\"secretKey\":\"...\"}, optionally "
+        "with \"sessionToken\"");
+    assert_set_refused(
+        "leaseTable.awsRegion=a b",
+        "--set: leaseTable.awsRegion is \"a b\": a region has only lower-case letters, "
+        "digits and '-'; allowed: e.g. us-east-1");
+}
+
 static void write_client_conf(const char *text) {
     FILE *stream = fopen("client.conf", "w");
     assert_non_null(stream);
@@ -784,7 +827,7 @@ static void secrets_go_before_configs(void **state) {
                   "  messageKey: itemKey\n"
                   "  authPlugin: token\n",
                   sets, (const char *const[]){"authParams=token:abc", NULL});
-    assert_string_equal(config->access_key, "A");
+    assert_string_equal(config->access.access_key, "A");
     assert_string_equal(config->auth_params, "token:abc");
     assert_origin(config, CONFIG_KEY_credential_param, "c.yaml:2:29");
     assert_true(has_note(config, "without meaning here and ignored: secrets.other"));
@@ -793,7 +836,7 @@ static void secrets_go_before_configs(void **state) {
     const char *const variable[] = {PARAM_VARIABLE "={\"accessKey\":\"E\",\"secretKey\":\"E\"}",
                                     NULL};
     config = load_good("secrets: {awsCredentialPluginParam: '{}'}\n", sets, variable);
-    assert_string_equal(config->access_key, "E");
+    assert_string_equal(config->access.access_key, "E");
     config_free(config);
 
     assert_refused_in("secrets: {authParams: {path: p, key: k}}\n", sets, none,
@@ -830,10 +873,10 @@ static void a_role_is_assumed_as_in_java(void **state) {
                                                 "\"roleSessionName\":\"s\",\"externalId\":\"e\"}",
                                  NULL};
     struct config *config = load_good("sink: none\n", role, whole);
-    assert_string_equal(config->role_arn, "arn:aws:iam::1:role/r");
-    assert_string_equal(config->role_session, "s");
-    assert_string_equal(config->external_id, "e");
-    assert_string_equal(config->access_key, "");
+    assert_string_equal(config->access.role_arn, "arn:aws:iam::1:role/r");
+    assert_string_equal(config->access.role_session, "s");
+    assert_string_equal(config->access.external_id, "e");
+    assert_string_equal(config->access.access_key, "");
     config_free(config);
     const char *const sets[] = {ARN_SET, "topicName=t",
                                 "awsCredentialPluginName=STSAssumeRoleProviderPlugin", NULL};
@@ -970,6 +1013,7 @@ int main(void) {
         cmocka_unit_test(a_start_by_time),
         cmocka_unit_test(a_start_by_time_needs_one),
         cmocka_unit_test(what_this_version_does_not_do),
+        cmocka_unit_test(the_lease_table_may_be_elsewhere),
         cmocka_unit_test(client_conf_fills_what_nothing_else_gives),
         cmocka_unit_test(client_conf_that_cannot_count_is_refused),
         cmocka_unit_test(secrets_go_before_configs),
