@@ -1,5 +1,6 @@
 #include "aws/credentials.h"
 
+#include "aws/credentials_chain.h"
 #include "base/backoff.h"
 #include "base/lane.h"
 #include "base/log.h"
@@ -13,8 +14,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define GIVEN_KEYS "static keys"
+
 enum {
-    FETCH_MS = 30000,            /* for one answer of a provider */
+    ASK_MS = 30000,              /* for one answer of a provider */
     JOIN_MS = 5000,              /* for a thread that a provider blocks */
     RECHECK_MS = 15 * 60 * 1000, /* keys without an expiry may be replaced in their file */
     AHEAD_S = 10 * 60,           /* before the expiry */
@@ -22,6 +25,7 @@ enum {
     FAILED_BASE_MS = 1000,
     FAILED_MAX_MS = 60000,
     ROLE_SECONDS = 3600,
+    TRIED_MAX = 2048,
 };
 
 struct credentials {
@@ -31,10 +35,11 @@ struct credentials {
     bool stop;
     bool ended; /* the thread is on its last lines */
     bool refresh;
-    struct aws_credentials *keys; /* newest; NULL until the first success */
-    struct err failure;           /* of the newest fetch, else ERR_NONE */
-    uint64_t fetch;               /* number of the newest fetch */
-    uint64_t answered;            /* number of the newest fetch that was answered */
+    struct aws_credentials *keys;        /* newest; NULL until the first success */
+    char source[CREDENTIALS_SOURCE_MAX]; /* where they come from */
+    struct err failure;                  /* of the newest fetch, else ERR_NONE */
+    uint64_t asked;                      /* number of the newest question to a provider */
+    uint64_t answered;                   /* number of the newest question that was answered */
     struct aws_credentials *answer;
     int answer_error;
 
@@ -95,64 +100,21 @@ static struct aws_byte_cursor cursor_of(const char *text) {
 
 static const struct proxy_env_var_settings proxy = {.env_var_type = AWS_HPEV_ENABLE};
 
-/* The CRT's chain knows no SSO, so that comes in front, behind the environment. A part that has no configuration is
- * NULL. Built anew for every fetch: the CRT's own cache could only give back what has just been called expired, and
- * this way a changed profile is read too. */
-static struct aws_credentials_provider *new_chain(const struct credentials *credentials,
-                                                  struct lane *lane) {
-    struct aws_allocator *allocator = aws_default_allocator();
-    struct aws_credentials_provider_environment_options environment = {0};
-    struct aws_credentials_provider_sso_options sso = {
-        .bootstrap = lane_bootstrap(lane),
-        .tls_ctx = credentials->tls,
-        .proxy_ev_settings = &proxy,
-    };
-    struct aws_credentials_provider_chain_default_options standard = {
-        .bootstrap = lane_bootstrap(lane),
-        .tls_ctx = credentials->tls,
-        .skip_environment_credentials_provider = true,
-        .proxy_ev_settings = &proxy,
-    };
-    struct aws_credentials_provider *parts[] = {
-        aws_credentials_provider_new_environment(allocator, &environment),
-        aws_credentials_provider_new_sso(allocator, &sso),
-        aws_credentials_provider_new_chain_default(allocator, &standard),
-    };
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i] != NULL) {
-            parts[count++] = parts[i];
-        }
-    }
-    struct aws_credentials_provider *chain = NULL;
-    if (count > 0) {
-        struct aws_credentials_provider_chain_options options = {
-            .providers = parts,
-            .provider_count = count,
-        };
-        chain = aws_credentials_provider_new_chain(allocator, &options);
-    }
-    for (size_t i = 0; i < count; i++) {
-        aws_credentials_provider_release(parts[i]);
-    }
-    return chain;
-}
-
-static struct aws_credentials_provider *new_static(const struct credentials *credentials) {
+static struct aws_credentials_provider *new_static(struct aws_credentials *keys) {
     struct aws_credentials_provider_static_options options = {
-        .access_key_id = cursor_of(credentials->access_key),
-        .secret_access_key = cursor_of(credentials->secret_key),
-        .session_token = cursor_of(credentials->session_token),
+        .access_key_id = aws_credentials_get_access_key_id(keys),
+        .secret_access_key = aws_credentials_get_secret_access_key(keys),
+        .session_token = aws_credentials_get_session_token(keys),
     };
     return aws_credentials_provider_new_static(aws_default_allocator(), &options);
 }
 
-static struct aws_credentials_provider *new_provider(const struct credentials *credentials,
-                                                     struct lane *lane) {
-    struct aws_credentials_provider *base =
-        credentials->access_key != NULL ? new_static(credentials) : new_chain(credentials, lane);
-    if (base == NULL || credentials->role_arn == NULL) {
-        return base;
+/* The role, assumed with these keys. */
+static struct aws_credentials_provider *new_role(const struct credentials *credentials,
+                                                 struct lane *lane, struct aws_credentials *keys) {
+    struct aws_credentials_provider *base = new_static(keys);
+    if (base == NULL) {
+        return NULL;
     }
     struct aws_credentials_provider_sts_options options = {
         .bootstrap = lane_bootstrap(lane),
@@ -170,37 +132,10 @@ static struct aws_credentials_provider *new_provider(const struct credentials *c
     return role;
 }
 
-/* ---- What was tried, for the error. Names of variables and files, never a value that could be secret. */
-
-static const char *set_or_not(const char *variable) {
-    const char *value = getenv(variable);
-    return value != NULL && value[0] != '\0' ? "set" : "not set";
-}
-
-static void no_credentials(const struct credentials *credentials, int error, struct err *err) {
-    const char *reason = error == 0 ? "no answer in time" : aws_error_str(error);
-    if (credentials->role_arn != NULL) {
-        err_set(err, ERR_AWS_NO_CREDENTIALS, "the role %s cannot be assumed by %s: %s",
-                credentials->role_arn,
-                credentials->access_key != NULL ? "the given keys" : "the default chain's keys",
-                reason);
-        return;
-    }
-    const char *profile = getenv("AWS_PROFILE");
-    bool container = getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != NULL ||
-                     getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != NULL;
-    const char *disabled = getenv("AWS_EC2_METADATA_DISABLED");
-    bool metadata = disabled == NULL || strcasecmp(disabled, "false") == 0;
-    err_set(
-        err, ERR_AWS_NO_CREDENTIALS,
-        "no AWS credentials: tried the environment (AWS_ACCESS_KEY_ID %s, AWS_SECRET_ACCESS_KEY "
-        "%s), profile \"%.64s\", web identity (AWS_WEB_IDENTITY_TOKEN_FILE %s), %s; last: %s",
-        set_or_not("AWS_ACCESS_KEY_ID"), set_or_not("AWS_SECRET_ACCESS_KEY"),
-        profile != NULL ? profile : "default", set_or_not("AWS_WEB_IDENTITY_TOKEN_FILE"),
-        container  ? "the container's endpoint"
-        : metadata ? "the instance's metadata"
-                   : "no instance metadata (AWS_EC2_METADATA_DISABLED)",
-        reason);
+static struct aws_credentials *new_given_keys(const struct credentials *credentials) {
+    return aws_credentials_new(aws_default_allocator(), cursor_of(credentials->access_key),
+                               cursor_of(credentials->secret_key),
+                               cursor_of(credentials->session_token), UINT64_MAX);
 }
 
 /* ---- Fetching. */
@@ -208,15 +143,15 @@ static void no_credentials(const struct credentials *credentials, int error, str
 /* What a provider's callback needs: an answer that comes too late must not be taken for a newer one's. */
 struct question {
     struct credentials *credentials;
-    uint64_t fetch;
+    uint64_t number;
 };
 
 static void on_answer(struct aws_credentials *keys, int error, void *ctx) {
     struct question *question = ctx;
     struct credentials *credentials = question->credentials;
     pthread_mutex_lock(&credentials->lock);
-    if (question->fetch == credentials->fetch) {
-        credentials->answered = question->fetch;
+    if (question->number == credentials->asked) {
+        credentials->answered = question->number;
         credentials->answer_error = error;
         if (keys != NULL) {
             aws_credentials_acquire(keys);
@@ -229,57 +164,122 @@ static void on_answer(struct aws_credentials *keys, int error, void *ctx) {
     free(question);
 }
 
-/* Asks; the lock is not held, since the answer may come inside. */
-static bool ask(struct credentials *credentials, struct lane *lane, uint64_t fetch,
-                int *ret_error) {
+/* With the lock held, but not while the provider is called, since its answer may come inside. Takes the provider over.
+ * NULL and *ret_error on failure; 0: no answer in time. */
+static struct aws_credentials *ask(struct credentials *credentials,
+                                   struct aws_credentials_provider *provider, int *ret_error) {
     struct question *question = malloc(sizeof *question);
-    struct aws_credentials_provider *provider = new_provider(credentials, lane);
-    *ret_error = aws_last_error();
+    uint64_t number = ++credentials->asked;
+    credentials->references++; /* on_answer's */
+    pthread_mutex_unlock(&credentials->lock);
     bool asked = false;
-    if (question != NULL && provider != NULL) {
-        *question = (struct question){.credentials = credentials, .fetch = fetch};
-        pthread_mutex_lock(&credentials->lock);
-        credentials->references++;
-        pthread_mutex_unlock(&credentials->lock);
+    if (question != NULL) {
+        *question = (struct question){.credentials = credentials, .number = number};
         asked = aws_credentials_provider_get_credentials(provider, on_answer, question) == 0;
-        if (!asked) {
-            *ret_error = aws_last_error();
-            pthread_mutex_lock(&credentials->lock);
-            credentials->references--; /* the thread's is left */
-            pthread_mutex_unlock(&credentials->lock);
-        }
     }
+    *ret_error = asked ? 0 : aws_last_error();
+    aws_credentials_provider_release(provider);
+    pthread_mutex_lock(&credentials->lock);
     if (!asked) {
         free(question);
+        credentials->references--; /* the thread's is left */
+        return NULL;
     }
-    aws_credentials_provider_release(provider);
-    return asked;
+    struct timespec deadline = deadline_in(ASK_MS);
+    int waited = 0;
+    while (credentials->answered != number && !credentials->stop && waited == 0) {
+        waited = pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
+    }
+    credentials->asked++; /* an answer that comes after this is for nobody */
+    struct aws_credentials *keys = credentials->answer;
+    credentials->answer = NULL;
+    if (credentials->answered == number) {
+        *ret_error = credentials->answer_error;
+    }
+    return keys;
+}
+
+static const char *reason_of(int error) {
+    return error == 0 ? "no answer in time" : aws_error_str(error);
+}
+
+/* The first place that has keys. With the lock held. The providers are made anew for every fetch: a cache could only
+ * give back what has just been called expired, and this way a changed profile is read too. */
+static struct aws_credentials *search(struct credentials *credentials, struct lane *lane,
+                                      struct buf *source, struct err *err) {
+    struct buf tried;
+    buf_init(&tried, TRIED_MAX);
+    struct aws_credentials *keys = NULL;
+    for (int i = 0; i < CREDENTIALS_PLACE_COUNT && keys == NULL && !credentials->stop; i++) {
+        enum credentials_place place = (enum credentials_place)i;
+        pthread_mutex_unlock(&credentials->lock);
+        struct aws_credentials_provider *provider =
+            credentials_chain_new(place, lane_bootstrap(lane), credentials->tls);
+        int error = aws_last_error();
+        pthread_mutex_lock(&credentials->lock);
+        bool made = provider != NULL;
+        if (made) {
+            keys = ask(credentials, provider, &error);
+        }
+        buf_add_text(&tried, i > 0 ? "; " : "");
+        credentials_chain_add_name(&tried, place);
+        buf_add_text(&tried, " (");
+        if (made) {
+            buf_add_text(&tried, reason_of(error));
+        } else {
+            credentials_chain_add_absence(&tried, place, error);
+        }
+        buf_add_char(&tried, ')');
+        if (keys != NULL) {
+            credentials_chain_add_name(source, place);
+        }
+    }
+    if (keys == NULL) {
+        err_set(err, ERR_AWS_NO_CREDENTIALS, "no AWS credentials; tried %s", buf_text(&tried));
+    }
+    buf_done(&tried);
+    return keys;
+}
+
+static struct aws_credentials *assume(struct credentials *credentials, struct lane *lane,
+                                      struct aws_credentials *base, const char *source,
+                                      struct err *err) {
+    struct aws_credentials_provider *provider = new_role(credentials, lane, base);
+    int error = aws_last_error();
+    struct aws_credentials *keys = provider == NULL ? NULL : ask(credentials, provider, &error);
+    if (keys == NULL) {
+        err_set(err, ERR_AWS_NO_CREDENTIALS, "the role %s cannot be assumed by %s: %s",
+                credentials->role_arn, source, reason_of(error));
+    }
+    return keys;
 }
 
 /* With the lock held, but for the time of waiting. NULL and err on failure. */
 static struct aws_credentials *fetch_keys(struct credentials *credentials, struct lane *lane,
                                           struct err *err) {
-    uint64_t fetch = ++credentials->fetch;
     credentials->refresh = false;
-    pthread_mutex_unlock(&credentials->lock);
-    int error = 0;
-    bool asked = ask(credentials, lane, fetch, &error);
-    pthread_mutex_lock(&credentials->lock);
-
-    struct timespec deadline = deadline_in(FETCH_MS);
-    int waited = 0;
-    while (asked && credentials->answered != fetch && !credentials->stop && waited == 0) {
-        waited = pthread_cond_timedwait(&credentials->changed, &credentials->lock, &deadline);
-    }
-    credentials->fetch++; /* an answer that comes after this is for nobody */
-    struct aws_credentials *keys = credentials->answer;
-    credentials->answer = NULL;
-    if (keys == NULL) {
-        if (asked) {
-            error = credentials->answered == fetch ? credentials->answer_error : 0;
+    struct buf source;
+    buf_init(&source, CREDENTIALS_SOURCE_MAX - 1);
+    struct aws_credentials *keys;
+    if (credentials->access_key != NULL) {
+        keys = new_given_keys(credentials);
+        buf_add_text(&source, GIVEN_KEYS);
+        if (keys == NULL) {
+            err_set(err, ERR_NOMEM, "no memory for credentials");
         }
-        no_credentials(credentials, error, err);
+    } else {
+        keys = search(credentials, lane, &source, err);
     }
+    if (keys != NULL && credentials->role_arn != NULL) {
+        struct aws_credentials *base = keys;
+        keys = assume(credentials, lane, base, buf_text(&source), err);
+        aws_credentials_release(base);
+    }
+    if (keys != NULL) {
+        (void)snprintf(credentials->source, sizeof credentials->source, "%s%s",
+                       credentials->role_arn != NULL ? "role by " : "", buf_text(&source));
+    }
+    buf_done(&source);
     return keys;
 }
 
@@ -375,9 +375,8 @@ static bool copy_options(struct credentials *credentials,
 
 static bool start(struct credentials *credentials) {
     if (credentials->access_key != NULL && credentials->role_arn == NULL) {
-        credentials->keys = aws_credentials_new(
-            aws_default_allocator(), cursor_of(credentials->access_key),
-            cursor_of(credentials->secret_key), cursor_of(credentials->session_token), UINT64_MAX);
+        (void)str_copy(STR(GIVEN_KEYS), credentials->source, sizeof credentials->source);
+        credentials->keys = new_given_keys(credentials);
         return credentials->keys != NULL;
     }
     credentials->references++;
@@ -474,9 +473,8 @@ bool credentials_refresh(struct credentials *credentials) {
     return true;
 }
 
-const char *credentials_source(const struct credentials *credentials) {
-    if (credentials->role_arn != NULL) {
-        return credentials->access_key != NULL ? "role by static keys" : "role by default chain";
-    }
-    return credentials->access_key != NULL ? "static keys" : "default chain";
+void credentials_source(struct credentials *credentials, char *to, size_t capacity) {
+    pthread_mutex_lock(&credentials->lock);
+    (void)str_copy(str_of(credentials->source), to, capacity);
+    pthread_mutex_unlock(&credentials->lock);
 }

@@ -39,9 +39,10 @@ struct aws_credentials *credentials_get(struct credentials *credentials);
 /* Says that the service called these keys expired: fetch anew soon. False when they are given ones, of which there are
  * no newer. Any thread. */
 bool credentials_refresh(struct credentials *credentials);
-/* Where they come from, for `check` and the log: "static keys", "default chain", "role by static keys" or
- * "role by default chain". Static storage. */
-const char *credentials_source(const struct credentials *credentials);
+enum { CREDENTIALS_SOURCE_MAX = 128 };
+/* Where the keys come from, for `check` and the log: "static keys", `profile "default"`, "role by environment
+ * variables" and so on; empty until there are keys. A C string. Any thread. */
+void credentials_source(struct credentials *credentials, char *to, size_t capacity);
 
 /* How long keys that expire at expiry_s are used before newer ones are asked for; both in seconds since 1970, and
  * UINT64_MAX for keys that never expire. Pure. */

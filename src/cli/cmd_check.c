@@ -227,11 +227,11 @@ int cmd_check(const struct command_args *args) {
     report(&check, "ok", "configuration", config->file != NULL ? config->file : "no file");
     check.runtime = runtime_new(config, &err);
     if (check.runtime != NULL) {
-        char text[128];
-        (void)snprintf(text, sizeof text, config->has_table_access ? "%s; lease table: %s" : "%s",
-                       runtime_credentials_source(check.runtime),
-                       runtime_table_credentials_source(check.runtime));
-        report(&check, "ok", "credentials", text);
+        struct buf source;
+        buf_init(&source, BUF_MAX_REQUEST);
+        runtime_credentials_source(check.runtime, &source);
+        report(&check, "ok", "credentials", buf_text(&source));
+        buf_done(&source);
         (void)run_checks(&check, args);
     } else {
         report_error(&check, "credentials", &err);

@@ -77,12 +77,22 @@ static bool is_https(const char *endpoint) {
     return str_starts(str_of(endpoint), "https:");
 }
 
+/* For all of AWS: its services and the places where keys come from. */
 static struct aws_tls_ctx *new_tls(struct err *err) {
     struct aws_tls_ctx_options options;
     aws_tls_ctx_options_init_default_client(&options, aws_default_allocator());
-    struct aws_tls_ctx *tls = aws_tls_client_ctx_new(aws_default_allocator(), &options);
+    const char *bundle = getenv("AWS_CA_BUNDLE");
+    bool own = bundle != NULL && bundle[0] != '\0';
+    struct aws_tls_ctx *tls = NULL;
+    if (!own ||
+        aws_tls_ctx_options_override_default_trust_store_from_path(&options, NULL, bundle) == 0) {
+        tls = aws_tls_client_ctx_new(aws_default_allocator(), &options);
+    }
     aws_tls_ctx_options_clean_up(&options);
-    if (tls == NULL) {
+    if (tls == NULL && own) {
+        err_set(err, ERR_AWS_TLS, "AWS_CA_BUNDLE %s: no bundle of trusted certificates: %s", bundle,
+                aws_error_str(aws_last_error()));
+    } else if (tls == NULL) {
         err_set(err, ERR_AWS_TLS, "no TLS context, is there a bundle of trusted certificates? %s",
                 aws_error_str(aws_last_error()));
     }
@@ -199,12 +209,14 @@ struct lane *runtime_lane(struct runtime *runtime) {
     return runtime->lanes[0];
 }
 
-const char *runtime_credentials_source(const struct runtime *runtime) {
-    return credentials_source(runtime->credentials);
-}
-
-const char *runtime_table_credentials_source(const struct runtime *runtime) {
-    return credentials_source(table_credentials(runtime));
+void runtime_credentials_source(const struct runtime *runtime, struct buf *to) {
+    char source[CREDENTIALS_SOURCE_MAX];
+    credentials_source(runtime->credentials, source, sizeof source);
+    buf_add_text(to, source);
+    if (runtime->own_table_credentials != NULL) {
+        credentials_source(runtime->own_table_credentials, source, sizeof source);
+        buf_add_format(to, "; lease table: %s", source);
+    }
 }
 
 const char *runtime_streams_endpoint(const struct runtime *runtime) {

@@ -19,8 +19,8 @@ struct runtime *runtime_new(const struct config *config, struct err *err);
 void runtime_free(struct runtime *runtime);
 
 struct lane *runtime_lane(struct runtime *runtime);
-const char *runtime_credentials_source(const struct runtime *runtime);
-const char *runtime_table_credentials_source(const struct runtime *runtime);
+/* Where the keys come from: those of the stream, and those of the lease table when it has its own. */
+void runtime_credentials_source(const struct runtime *runtime, struct buf *to);
 
 /* On a lane: the services and the client's options as configured. */
 struct service *runtime_streams_service(struct runtime *runtime, struct lane *lane,
