@@ -1,7 +1,6 @@
 #include "aws/endpoint.h"
 
 #include <aws/common/task_scheduler.h>
-#include <aws/common/uri.h>
 #include <aws/http/connection_manager.h>
 #include <aws/http/http.h>
 #include <aws/http/proxy.h>
@@ -22,61 +21,17 @@ enum {
 
 /* ---- The URL. */
 
-static struct str str_of_cursor(const struct aws_byte_cursor *cursor) {
-    return str_make((const char *)cursor->ptr, cursor->len);
-}
-
-static bool fill_url(const struct aws_uri *uri, struct endpoint_url *url) {
-    struct str scheme = str_of_cursor(aws_uri_scheme(uri));
-    struct str path = str_of_cursor(aws_uri_path(uri));
-    struct str host = str_of_cursor(aws_uri_host_name(uri));
-    url->tls = str_equal_nocase(scheme, STR("https"));
-    if (!url->tls && !str_equal_nocase(scheme, STR("http"))) {
-        return false;
+bool endpoint_url_parse(struct str text, struct http_url *ret_url, struct err *err) {
+    if (http_url_parse(text, ret_url, err) &&
+        (str_is(str_of(ret_url->path), "/") ||
+         err_set(err, ERR_CONFIG, "it has a path or query"))) {
+        return true;
     }
-    uint32_t standard_port = url->tls ? 443 : 80;
-    uint32_t port = aws_uri_port(uri);
-    if (port == 0) {
-        port = standard_port;
-    }
-    if (port > UINT16_MAX || aws_uri_query_string(uri)->len > 0 ||
-        (path.len > 0 && !str_is(path, "/")) ||
-        memchr(aws_uri_authority(uri)->ptr, '@', aws_uri_authority(uri)->len) != NULL) {
-        return false;
-    }
-    url->port = (uint16_t)port;
-    if (host.len > 2 && host.ptr[0] == '[') {
-        host = str_make(host.ptr + 1, host.len - 2);
-    }
-    if (host.len == 0 || !str_copy(host, url->host, sizeof url->host)) {
-        return false;
-    }
-    bool ipv6 = strchr(url->host, ':') != NULL;
-    int len = snprintf(url->authority, sizeof url->authority, ipv6 ? "[%s]" : "%s", url->host);
-    if (port != standard_port) {
-        (void)snprintf(url->authority + len, sizeof url->authority - (size_t)len, ":%u", port);
-    }
-    return true;
-}
-
-bool endpoint_url_parse(struct str text, struct endpoint_url *ret_url, struct err *err) {
-    struct aws_uri uri;
-    struct aws_byte_cursor cursor = aws_byte_cursor_from_array(text.ptr, text.len);
-    bool good = true;
-    for (size_t i = 0; i < text.len; i++) {
-        good =
-            good && text.ptr[i] > ' ' && text.ptr[i] < 0x7f; /* char may be signed: this is ASCII */
-    }
-    if (good && text.len > 0 && aws_uri_init_parse(&uri, aws_default_allocator(), &cursor) == 0) {
-        good = fill_url(&uri, ret_url);
-        aws_uri_clean_up(&uri);
-    } else {
-        good = false;
-    }
-    return good || err_set(err, ERR_CONFIG,
-                           "\"%.*s\" is not an endpoint; it must look like "
-                           "https://host or http://host:port",
-                           STR_FMT(text));
+    bool private =
+        text.len > 0 && memchr(text.ptr, '@', text.len) != NULL; /* a password, perhaps */
+    err_context(err, "endpoint \"%.*s\" (it must look like https://host or http://host:port)",
+                STR_FMT(private ? STR("...") : text));
+    return false;
 }
 
 /* ---- Connections. */
@@ -131,10 +86,11 @@ bool endpoint_open(struct endpoint *endpoint, struct lane *lane,
     if (!endpoint_url_parse(options->url, &endpoint->url, err)) {
         return false;
     }
-    const struct endpoint_url *url = &endpoint->url;
-    bool ipv6 = strchr(url->host, ':') != NULL;
-    (void)snprintf(endpoint->name, sizeof endpoint->name, ipv6 ? "%s://[%s]:%u" : "%s://%s:%u",
-                   url->tls ? "https" : "http", url->host, url->port);
+    const struct http_url *url = &endpoint->url;
+    char where[HOST_PORT_TEXT_MAX];
+    host_port_write(url->host, url->port, where);
+    (void)snprintf(endpoint->name, sizeof endpoint->name, "%s://%s", url->tls ? "https" : "http",
+                   where);
 
     struct aws_socket_options socket_options = {
         .type = AWS_SOCKET_STREAM,

@@ -8,27 +8,18 @@
 #ifndef AWS_ENDPOINT_H
 #define AWS_ENDPOINT_H
 
-#include "base/err.h"
+#include "base/http_url.h"
 #include "base/lane.h"
-#include "base/str.h"
 
 struct aws_client_bootstrap;
 struct aws_event_loop;
 struct aws_http_connection_manager;
 struct aws_tls_ctx;
 
-enum { ENDPOINT_HOST_MAX = 254, ENDPOINT_NAME_MAX = 280 };
+enum { ENDPOINT_NAME_MAX = HOST_PORT_TEXT_MAX + 8 };
 
-struct endpoint_url {
-    bool tls;
-    uint16_t port;
-    char host[ENDPOINT_HOST_MAX]; /* IPv6 without brackets */
-    char authority
-        [ENDPOINT_NAME_MAX]; /* as in the Host header: the port only when it is not the scheme's */
-};
-
-/* "http[s]://host[:port][/]"; ERR_CONFIG for anything else. Pure, but for the CRT's parser. */
-bool endpoint_url_parse(struct str text, struct endpoint_url *ret_url, struct err *err);
+/* "http[s]://host[:port][/]"; false and err (CONFIG) for anything else. Pure. */
+bool endpoint_url_parse(struct str text, struct http_url *ret_url, struct err *err);
 
 struct endpoint_options {
     struct str url;
@@ -42,7 +33,7 @@ struct endpoint_options {
 };
 
 struct endpoint {
-    struct endpoint_url url;
+    struct http_url url;
     char name[ENDPOINT_NAME_MAX]; /* "https://host:port", for texts */
     struct lane
         *lane; /* not after endpoint_close: it may be freed before the last connection is gone */

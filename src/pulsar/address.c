@@ -1,43 +1,5 @@
 #include "pulsar/address.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
-static bool parse_host_port(struct str text, uint16_t default_port, struct address *address) {
-    struct str host = text;
-    struct str port = STR_NONE;
-    if (text.len > 0 && text.ptr[0] == '[') {
-        const char *close = memchr(text.ptr, ']', text.len);
-        if (close == NULL) {
-            return false;
-        }
-        host = str_make(text.ptr + 1, (size_t)(close - text.ptr) - 1);
-        struct str rest = str_make(close + 1, (size_t)(text.ptr + text.len - close) - 1);
-        if (rest.len > 0 && rest.ptr[0] != ':') {
-            return false;
-        }
-        port = rest.len > 0 ? str_make(rest.ptr + 1, rest.len - 1) : STR_NONE;
-    } else {
-        const char *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL;
-        if (colon != NULL) {
-            host = str_make(text.ptr, (size_t)(colon - text.ptr));
-            port = str_make(colon + 1, text.len - host.len - 1);
-        }
-    }
-    for (size_t i = 0; i < host.len; i++) {
-        unsigned char c = (unsigned char)host.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("/@?#[]", c) != NULL) {
-            return false;
-        }
-    }
-    uint64_t number = default_port;
-    if (port.ptr != NULL && (!str_to_u64(port, &number) || number == 0 || number > UINT16_MAX)) {
-        return false;
-    }
-    address->port = (uint16_t)number;
-    return host.len > 0 && str_copy(host, address->host, sizeof address->host);
-}
-
 bool address_parse_url(struct str url, struct address *addresses, size_t max, size_t *ret_count,
                        bool *ret_tls, struct err *err) {
     static const char plain[] = "pulsar://";
@@ -68,7 +30,8 @@ bool address_parse_url(struct str url, struct address *addresses, size_t max, si
                            STR_FMT(url), max);
         }
         part = str_trim(part);
-        if (!parse_host_port(part, default_port, &addresses[*ret_count])) {
+        struct address *address = &addresses[*ret_count];
+        if (!host_port_parse(part, default_port, address->host, &address->port)) {
             return err_set(err, ERR_CONFIG, "service URL \"%.*s\": \"%.*s\" is not host[:port]",
                            STR_FMT(url), STR_FMT(part));
         }
@@ -83,7 +46,6 @@ bool address_equal(const struct address *a, const struct address *b) {
 
 struct address_text address_text(const struct address *address) {
     struct address_text text;
-    const char *format = strchr(address->host, ':') != NULL ? "[%s]:%" PRIu16 : "%s:%" PRIu16;
-    (void)snprintf(text.text, sizeof text.text, format, address->host, address->port);
+    host_port_write(address->host, address->port, text.text);
     return text;
 }

@@ -5,17 +5,15 @@
 #define PULSAR_ADDRESS_H
 
 #include "base/err.h"
-#include "base/str.h"
+#include "base/host_port.h"
 
 enum {
-    ADDRESS_HOST_MAX = 254,
-    ADDRESS_TEXT_MAX = ADDRESS_HOST_MAX + 16,
     ADDRESS_DEFAULT_PORT = 6650,
     ADDRESS_DEFAULT_TLS_PORT = 6651,
 };
 
 struct address {
-    char host[ADDRESS_HOST_MAX]; /* an IPv6 address without brackets */
+    char host[HOST_PORT_HOST_MAX]; /* an IPv6 address without brackets */
     uint16_t port;
 };
 
@@ -28,7 +26,7 @@ bool address_parse_url(struct str url, struct address *addresses, size_t max, si
 bool address_equal(const struct address *a, const struct address *b);
 
 struct address_text {
-    char text[ADDRESS_TEXT_MAX];
+    char text[HOST_PORT_TEXT_MAX];
 };
 /* "host:port", "[::1]:port". */
 struct address_text address_text(const struct address *address);

@@ -1,7 +1,7 @@
 #include "pulsar/auth_params.h"
 
+#include "base/http_url.h"
 #include "base/json.h"
-#include "pulsar/oauth2_http.h"
 #include "pulsar/oauth2_key.h"
 #include "pulsar/secret.h"
 
@@ -272,8 +272,8 @@ static bool read_oauth2(struct str text, struct auth_params *params, struct err 
         ok = err_set(err, ERR_CONFIG, "\"type\" must be client_credentials");
     }
     free(type);
-    struct oauth2_url url;
-    if (ok && !oauth2_url_parse(str_of(oauth2->issuer_url), &url, err)) {
+    struct http_url url;
+    if (ok && !http_url_parse(str_of(oauth2->issuer_url), &url, err)) {
         err_context(err, "\"issuerUrl\"");
         ok = false;
     } else if (ok && strchr(url.path, '?') != NULL) {

@@ -20,7 +20,6 @@ enum {
     UNTOLD_LIFE_MS = 10000,    /* an issuer that says nothing of expiry is asked no more often */
     MAX_LIFE_S = 10 * 365 * 86400,
     FORM_MAX = 128 * 1024,
-    DISCOVERY_MAX = OAUTH2_PATH_MAX + OAUTH2_HOST_MAX,
 };
 
 enum oauth2_phase {
@@ -41,8 +40,8 @@ struct oauth2 {
     struct backoff backoff;
     bool failing; /* the last attempt failed */
 
-    struct oauth2_url issuer;
-    struct oauth2_url token_endpoint;
+    struct http_url issuer;
+    struct http_url token_endpoint;
     bool discovered;
 
     char *token; /* NULL: none */
@@ -186,11 +185,12 @@ static bool read_discovery(struct oauth2 *oauth2, int status, struct str body, s
     struct aws_json_value *json = json_parse(body);
     struct str endpoint = json_str(json, "token_endpoint");
     bool ok = true;
+    struct err fault;
     if (endpoint.len == 0) {
         ok = err_set(err, ERR_PULSAR_NO_TOKEN, "its configuration is %s",
                      json == NULL ? "not JSON" : "without a token_endpoint");
-    } else if (!oauth2_url_parse(endpoint, &oauth2->token_endpoint, err)) {
-        ok = err_set(err, ERR_PULSAR_NO_TOKEN, "its token_endpoint is not a usable URL");
+    } else if (!http_url_parse(endpoint, &oauth2->token_endpoint, &fault)) {
+        ok = err_set(err, ERR_PULSAR_NO_TOKEN, "its token_endpoint is %s", fault.text);
     } else if (oauth2->issuer.tls && !oauth2->token_endpoint.tls) {
         ok = err_set(err, ERR_PULSAR_AUTH,
                      "its token_endpoint is without TLS: the client's secret is not sent there");
@@ -244,7 +244,7 @@ static bool read_token(struct oauth2 *oauth2, int status, struct str body, struc
 
 /* ---- Asking. */
 
-static void start_http(struct oauth2 *oauth2, const struct oauth2_url *url, struct str form,
+static void start_http(struct oauth2 *oauth2, const struct http_url *url, struct str form,
                        oauth2_http_done *done) {
     struct err err = ERR_NONE;
     if (url->tls && oauth2->tls == NULL) { /* an http issuer with an https token endpoint */
@@ -347,7 +347,7 @@ static void discovery_answered(void *ctx, const struct err *failure, int status,
 static void discover(struct oauth2 *oauth2) {
     static const char suffix[] = "/.well-known/openid-configuration";
     oauth2->phase = OAUTH2_DISCOVERING;
-    struct oauth2_url url = oauth2->issuer;
+    struct http_url url = oauth2->issuer;
     size_t len = strlen(url.path);
     if (url.path[len - 1] == '/') {
         len--;
@@ -405,7 +405,7 @@ struct oauth2 *oauth2_new(struct lane *lane, const struct oauth2_options *option
     oauth2->options = *options;
     oauth2->backoff = options->backoff;
     lane_timer_init(&oauth2->timer, lane, on_timer, oauth2);
-    bool ok = oauth2_url_parse(str_of(options->params->issuer_url), &oauth2->issuer, err);
+    bool ok = http_url_parse(str_of(options->params->issuer_url), &oauth2->issuer, err);
     if (ok && oauth2->issuer.tls) {
         oauth2->tls = oauth2_http_tls(options->params->trust_certs_file, err);
         ok = oauth2->tls != NULL;

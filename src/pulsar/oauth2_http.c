@@ -2,7 +2,6 @@
 
 #include "pulsar/secret.h"
 
-#include <aws/common/uri.h>
 #include <aws/http/connection.h>
 #include <aws/http/http.h>
 #include <aws/http/request_response.h>
@@ -21,7 +20,7 @@ struct oauth2_http {
     oauth2_http_done *done; /* NULL once told or cancelled: the lane may be gone then */
     void *ctx;
     struct aws_client_bootstrap *bootstrap;
-    struct oauth2_url url;
+    struct http_url url;
     struct buf form;
     struct buf body;
     int status;
@@ -33,63 +32,6 @@ struct oauth2_http {
     struct aws_input_stream *form_stream;
     struct aws_http_stream *stream;
 };
-
-/* ---- The URL. */
-
-static struct str str_of_cursor(const struct aws_byte_cursor *cursor) {
-    return str_make((const char *)cursor->ptr, cursor->len);
-}
-
-static bool fill_url(const struct aws_uri *uri, struct oauth2_url *url) {
-    struct str scheme = str_of_cursor(aws_uri_scheme(uri));
-    struct str host = str_of_cursor(aws_uri_host_name(uri));
-    struct str path = str_of_cursor(aws_uri_path_and_query(uri));
-    struct str authority = str_of_cursor(aws_uri_authority(uri));
-    url->tls = str_equal_nocase(scheme, STR("https"));
-    if (!url->tls && !str_equal_nocase(scheme, STR("http"))) {
-        return false;
-    }
-    uint32_t standard_port = url->tls ? 443 : 80;
-    uint32_t port = aws_uri_port(uri) != 0 ? aws_uri_port(uri) : standard_port;
-    if (port > UINT16_MAX || memchr(authority.ptr, '@', authority.len) != NULL) {
-        return false;
-    }
-    url->port = (uint16_t)port;
-    if (host.len > 2 && host.ptr[0] == '[') {
-        host = str_make(host.ptr + 1, host.len - 2);
-    }
-    if (path.len == 0) {
-        path = STR("/");
-    }
-    if (host.len == 0 || path.ptr[0] != '/' || !str_copy(host, url->host, sizeof url->host) ||
-        !str_copy(path, url->path, sizeof url->path)) {
-        return false;
-    }
-    bool ipv6 = strchr(url->host, ':') != NULL;
-    int len = snprintf(url->authority, sizeof url->authority, ipv6 ? "[%s]" : "%s", url->host);
-    if (port != standard_port) {
-        (void)snprintf(url->authority + len, sizeof url->authority - (size_t)len, ":%u", port);
-    }
-    return true;
-}
-
-bool oauth2_url_parse(struct str text, struct oauth2_url *ret_url, struct err *err) {
-    struct aws_uri uri;
-    struct aws_byte_cursor cursor = aws_byte_cursor_from_array(text.ptr, text.len);
-    bool good = text.len > 0 && memchr(text.ptr, '#', text.len) == NULL;
-    for (size_t i = 0; i < text.len; i++) {
-        good = good && text.ptr[i] > ' ' && text.ptr[i] < 0x7f; /* also when char is signed */
-    }
-    if (good && aws_uri_init_parse(&uri, aws_default_allocator(), &cursor) == AWS_OP_SUCCESS) {
-        good = fill_url(&uri, ret_url);
-        aws_uri_clean_up(&uri);
-    } else {
-        good = false;
-    }
-    return good || err_set(err, ERR_CONFIG,
-                           "not a URL that is understood here; it must look like "
-                           "https://host/path or http://host:port/path");
-}
 
 /* ---- The end. */
 

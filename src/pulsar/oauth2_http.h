@@ -9,29 +9,13 @@
 #ifndef PULSAR_OAUTH2_HTTP_H
 #define PULSAR_OAUTH2_HTTP_H
 
-#include "base/err.h"
+#include "base/http_url.h"
 #include "base/lane.h"
-#include "base/str.h"
 
 struct aws_tls_ctx;
 struct oauth2_http;
 
-enum {
-    OAUTH2_HOST_MAX = 254,
-    OAUTH2_PATH_MAX = 2048,
-    OAUTH2_BODY_MAX = 256 * 1024, /* of an answer */
-};
-
-struct oauth2_url {
-    bool tls;
-    uint16_t port;
-    char host[OAUTH2_HOST_MAX];           /* IPv6 without brackets */
-    char authority[OAUTH2_HOST_MAX + 10]; /* as in the Host header */
-    char path[OAUTH2_PATH_MAX];           /* with the query; at least "/" */
-};
-
-/* "http[s]://host[:port][/path][?query]", without user or fragment. False and err (CONFIG). Pure. */
-bool oauth2_url_parse(struct str text, struct oauth2_url *ret_url, struct err *err);
+enum { OAUTH2_BODY_MAX = 256 * 1024 }; /* of an answer */
 
 /* What to trust: the PEM file, or the system's store when it is NULL. Takes tens of milliseconds.
  * NULL and err (CONFIG); freed by aws_tls_ctx_release. */
@@ -39,7 +23,7 @@ struct aws_tls_ctx *oauth2_http_tls(const char *trust_certs_file, struct err *er
 
 /* Borrowed for the call of oauth2_http_start. */
 struct oauth2_http_request {
-    const struct oauth2_url *url;
+    const struct http_url *url;
     struct str form;         /* "name=value&..."; ptr NULL: GET */
     struct aws_tls_ctx *tls; /* with an https URL */
     uint32_t connect_timeout_ms;

@@ -12,7 +12,7 @@ enum { ROOM = 4 };
 
 /* What was read, written as a URL, is the same address. */
 static void check_again(const struct address *address, bool tls) {
-    char url[ADDRESS_TEXT_MAX + 16];
+    char url[HOST_PORT_TEXT_MAX + 16];
     (void)snprintf(url, sizeof url, "pulsar%s://%s", tls ? "+ssl" : "", address_text(address).text);
     struct address again;
     size_t count = 0;

@@ -85,17 +85,17 @@ static void both_schemes_are_named(void **state) {
 
 static void host_length(void **state) {
     (void)state;
-    char url[9 + ADDRESS_HOST_MAX] = "pulsar://";
-    memset(url + 9, 'h', ADDRESS_HOST_MAX);
+    char url[9 + HOST_PORT_HOST_MAX] = "pulsar://";
+    memset(url + 9, 'h', HOST_PORT_HOST_MAX);
     struct address address;
     size_t count;
     struct err err = ERR_NONE;
     bool tls;
-    assert_true(address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX - 1), &address, 1, &count,
+    assert_true(address_parse_url(str_make(url, 9 + HOST_PORT_HOST_MAX - 1), &address, 1, &count,
                                   &tls, &err));
-    assert_int_equal(strlen(address.host), ADDRESS_HOST_MAX - 1);
+    assert_int_equal(strlen(address.host), HOST_PORT_HOST_MAX - 1);
     assert_false(
-        address_parse_url(str_make(url, 9 + ADDRESS_HOST_MAX), &address, 1, &count, &tls, &err));
+        address_parse_url(str_make(url, 9 + HOST_PORT_HOST_MAX), &address, 1, &count, &tls, &err));
 }
 
 static void equality(void **state) {
