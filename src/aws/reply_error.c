@@ -97,17 +97,6 @@ static struct str bare_code(struct str type) {
     return type;
 }
 
-/* At most max bytes, without a cut inside a UTF-8 character. */
-static struct str shortened(struct str text, size_t max) {
-    if (text.len > max) {
-        text.len = max;
-        while (text.len > 0 && ((unsigned char)text.ptr[text.len] & 0xc0) == 0x80) {
-            text.len--;
-        }
-    }
-    return text;
-}
-
 enum reply_advice reply_error(int status, struct str error_type, struct str body, struct err *err) {
     struct aws_json_value *json = body.len <= BODY_MAX_BYTES ? json_parse(body) : NULL;
     struct str type = json_str(json, "__type");
@@ -127,8 +116,8 @@ enum reply_advice reply_error(int status, struct str error_type, struct str body
         }
     }
 
-    code = shortened(code, CODE_MAX_BYTES);
-    message = shortened(message, MESSAGE_MAX_BYTES);
+    code = str_cut(code, CODE_MAX_BYTES);
+    message = str_cut(message, MESSAGE_MAX_BYTES);
     if (code.len > 0) {
         err_set(err, meaning.code, "%.*s%s%.*s", STR_FMT(code), message.len > 0 ? ": " : "",
                 STR_FMT(message));

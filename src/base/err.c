@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +31,7 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...) {
         va_start(args, format);
         (void)vsnprintf(err->text, sizeof err->text, format, args); /* cut text is still text */
         va_end(args);
+        str_clean(err->text);
     }
     return false;
 }
@@ -42,6 +45,7 @@ void err_context(struct err *err, const char *format, ...) {
     va_start(args, format);
     (void)vsnprintf(context, sizeof context, format, args);
     va_end(args);
+    str_clean(context);
 
     size_t room = sizeof err->text - 1;
     size_t head = strlen(context) + 2;

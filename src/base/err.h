@@ -41,12 +41,13 @@ static inline bool err_is_set(const struct err *err) {
     return err->code != ERR_OK;
 }
 
-/* Sets code, its class from errors.def, and a text. Always returns false, so that
- * `return err_set(err, ...)` reads well in functions returning bool. err may be NULL. */
+/* Sets code, its class from errors.def, and a text, which is one line whatever goes into it: control
+ * characters become spaces. Always returns false, so that `return err_set(err, ...)` reads well in
+ * functions returning bool. err may be NULL. */
 bool err_set(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prepends "<context>: " to the text. Cuts the end of the text when it does not fit. */
+/* Prepends "<context>: " to the text, cleaned in the same way. Cuts the end of the text when it does not fit. */
 void err_context(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The code's name as in errors.def, e.g. "AWS_THROTTLED"; "OK" for none. Static storage. */

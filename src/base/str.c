@@ -74,3 +74,24 @@ struct str str_trim(struct str s) {
     }
     return s;
 }
+
+struct str str_cut(struct str s, size_t max) {
+    if (s.len > max) {
+        s.len = max;
+        while (s.len > 0 && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80) {
+            s.len--;
+        }
+    }
+    return s;
+}
+
+void str_clean(char *text) {
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++) {
+        if (*p < ' ' || *p == 0x7f) {
+            *p = ' ';
+        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+            p[0] = ' ';
+            p[1] = ' ';
+        }
+    }
+}

@@ -58,4 +58,11 @@ bool str_to_u64(struct str s, uint64_t *ret_value);
 /* Cuts white space (space, tab, CR, LF) on both sides. */
 struct str str_trim(struct str s);
 
+/* Its first max bytes at most, not cut within a UTF-8 character. */
+struct str str_cut(struct str s, size_t max);
+
+/* Makes a text that somebody else may have written fit to be shown: every control character, of ASCII
+ * or of the C1 set in UTF-8, becomes a space. */
+void str_clean(char *text);
+
 #endif

@@ -188,13 +188,7 @@ void config_value_add_bytes(struct buf *to, uint64_t bytes) {
 
 void config_value_add_quoted(struct buf *to, struct str text) {
     enum { SHOWN_BYTES = 100 };
-    size_t len = text.len;
-    if (len > SHOWN_BYTES) {
-        len = SHOWN_BYTES;
-        while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) {
-            len--; /* not within a UTF-8 character */
-        }
-    }
+    size_t len = str_cut(text, SHOWN_BYTES).len;
     buf_add_char(to, '"');
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];

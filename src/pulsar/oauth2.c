@@ -20,6 +20,8 @@ enum {
     UNTOLD_LIFE_MS = 10000,    /* an issuer that says nothing of expiry is asked no more often */
     MAX_LIFE_S = 10 * 365 * 86400,
     FORM_MAX = 128 * 1024,
+    ERROR_SHOWN_BYTES = 80, /* of the issuer's words */
+    DESCRIPTION_SHOWN_BYTES = 300,
 };
 
 enum oauth2_phase {
@@ -142,39 +144,29 @@ static void fail(struct oauth2 *oauth2, struct err *err) {
 
 /* ---- What the issuer says. */
 
-/* Free text of somebody else's, for a message: no control characters, not endless. */
-static void copy_text(struct str text, char *to, size_t size) {
-    size_t len = text.len < size - 1 ? text.len : size - 1;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        to[i] = c < ' ' || c == 0x7f ? ' ' : (char)c;
-    }
-    to[len] = '\0';
-}
-
-static bool may_pass(int status, const char *error) {
+static bool may_pass(int status, struct str error) {
     return status >= 500 || status == 408 || status == 425 || status == 429 ||
-           strcmp(error, "temporarily_unavailable") == 0 || strcmp(error, "server_error") == 0 ||
-           strcmp(error, "slow_down") == 0;
+           str_is(error, "temporarily_unavailable") || str_is(error, "server_error") ||
+           str_is(error, "slow_down");
 }
 
 /* An answer that is no success. Always false. */
 static bool refusal(int status, const char *what, struct str body, struct err *err) {
     struct aws_json_value *json = json_parse(body);
-    char error[80];
-    char description[300];
-    copy_text(json_str(json, "error"), error, sizeof error);
-    copy_text(json_str(json, "error_description"), description, sizeof description);
-    json_free(json);
+    struct str error = str_cut(json_str(json, "error"), ERROR_SHOWN_BYTES);
+    struct str description = str_cut(json_str(json, "error_description"), DESCRIPTION_SHOWN_BYTES);
     bool passes = may_pass(status, error);
     enum err_code code = passes ? ERR_PULSAR_NO_TOKEN : ERR_PULSAR_AUTH;
-    if (error[0] == '\0') {
-        return err_set(err, code, "status %d to the request for %s%s", status, what,
-                       passes ? "" : " (check issuerUrl)");
+    if (error.len == 0) {
+        err_set(err, code, "status %d to the request for %s%s", status, what,
+                passes ? "" : " (check issuerUrl)");
+    } else {
+        err_set(err, code, "%.*s%s%.*s (status %d to the request for %s)%s", STR_FMT(error),
+                description.len > 0 ? ": " : "", STR_FMT(description), status, what,
+                passes ? "" : "; check privateKey, audience and scope");
     }
-    return err_set(err, code, "%s%s%s (status %d to the request for %s)%s", error,
-                   description[0] != '\0' ? ": " : "", description, status, what,
-                   passes ? "" : "; check privateKey, audience and scope");
+    json_free(json);
+    return false;
 }
 
 static bool read_discovery(struct oauth2 *oauth2, int status, struct str body, struct err *err) {

@@ -1,8 +1,11 @@
 #include "pulsar/server_error.h"
 
+#include "base/str.h"
 #include "pulsar_api.pb-c.h"
 
 #include <string.h>
+
+enum { SHOWN_BYTES = 300 };
 
 struct meaning {
     enum err_code code;
@@ -66,12 +69,13 @@ bool server_error_set(struct err *err, int error, const char *message) {
         meaning.code = ERR_PULSAR_REFUSED;
         meaning.remedy = "this producer does not encrypt: use a topic that does not require it";
     }
-    if (message[0] == '\0') {
-        message = err_code_meaning(meaning.code);
-    }
     /* Long messages are Java stack traces; the first line says it. */
-    int len = (int)strcspn(message, "\r\n");
-    len = len < 300 ? len : 300;
-    return err_set(err, meaning.code, "%.*s (%s)%s%s", len, message, meaning.name,
+    struct str text = str_trim(str_of(message));
+    size_t line = strcspn(text.ptr, "\r\n");
+    text = str_cut(line < text.len ? str_make(text.ptr, line) : text, SHOWN_BYTES);
+    if (text.len == 0) {
+        text = str_of(err_code_meaning(meaning.code));
+    }
+    return err_set(err, meaning.code, "%.*s (%s)%s%s", STR_FMT(text), meaning.name,
                    meaning.remedy[0] != '\0' ? "; " : "", meaning.remedy);
 }

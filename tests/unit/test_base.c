@@ -47,6 +47,14 @@ static void err_context_cuts_the_end_not_the_start(void **state) {
     assert_memory_equal(err.text, "ctx: xxx", 8);
 }
 
+static void err_is_one_clean_line(void **state) {
+    (void)state;
+    struct err err = ERR_NONE;
+    err_set(&err, ERR_INTERNAL, "said %s", "a\r\nlevel=ERROR\x1b[2J\x7f");
+    err_context(&err, "at %s", "b\n");
+    assert_string_equal(err.text, "at b : said a  level=ERROR [2J ");
+}
+
 static void every_error_has_a_sentence_and_an_exit_code(void **state) {
     (void)state;
     for (int code = 1; code < ERR_CODE_COUNT; code++) {
@@ -87,6 +95,39 @@ static void str_to_u64_refuses_what_is_no_number(void **state) {
     assert_false(str_to_u64(STR("-1"), &value));
     assert_false(str_to_u64(STR("1 "), &value));
     assert_true(value == 7);
+}
+
+static void str_cuts_between_characters(void **state) {
+    (void)state;
+    struct str text = STR("a\xc3\xa4\xe2\x82\xac!");
+    static const size_t cut[] = {0, 1, 1, 3, 3, 3, 6, 7, 7};
+    for (size_t max = 0; max < sizeof cut / sizeof cut[0]; max++) {
+        assert_int_equal(str_cut(text, max).len, cut[max]);
+    }
+    assert_int_equal(str_cut(STR("\x80\x80\x80"), 2).len, 0); /* no UTF-8 at all */
+    assert_null(str_cut(STR_NONE, 5).ptr);
+}
+
+static void str_cleans_control_characters(void **state) {
+    (void)state;
+    static const struct {
+        const char *from;
+        const char *to;
+    } known[] = {
+        {"", ""},
+        {"a b~", "a b~"},
+        {"\x01\t\n\r\x1b\x1f\x7f", "       "},
+        {"\xc2\x80\xc2\x9b\xc2\x9f", "      "}, /* C1 */
+        {"\xc2\xa0\xc3\x9b\xe2\x82\xac", "\xc2\xa0\xc3\x9b\xe2\x82\xac"},
+        {"\xc2", "\xc2"},
+        {"\xc2\n", "\xc2 "},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        char text[32];
+        assert_true(str_copy(str_of(known[i].from), text, sizeof text));
+        str_clean(text);
+        assert_string_equal(text, known[i].to);
+    }
 }
 
 /* ---- buf ---- */
@@ -226,9 +267,12 @@ int main(void) {
         cmocka_unit_test(err_takes_its_class_from_the_table),
         cmocka_unit_test(err_context_goes_in_front),
         cmocka_unit_test(err_context_cuts_the_end_not_the_start),
+        cmocka_unit_test(err_is_one_clean_line),
         cmocka_unit_test(every_error_has_a_sentence_and_an_exit_code),
         cmocka_unit_test(str_compares_and_copies),
         cmocka_unit_test(str_to_u64_refuses_what_is_no_number),
+        cmocka_unit_test(str_cuts_between_characters),
+        cmocka_unit_test(str_cleans_control_characters),
         cmocka_unit_test(buf_grows_to_its_maximum_and_no_further),
         cmocka_unit_test(buf_takes_nothing_at_first),
         cmocka_unit_test(buf_formats_into_exactly_the_last_byte),
