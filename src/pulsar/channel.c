@@ -285,6 +285,7 @@ bool channel_write(struct channel *channel, struct outgoing *bytes) {
     channel->queue[(channel->first + channel->queued) & (channel->capacity - 1)].piece =
         outgoing_ref(bytes);
     channel->queued++;
+    channel->stats.taken++;
     channel->writing += bytes->len;
     if (channel->writable && !channel->at_work && !channel->turn_timer.armed) {
         lane_timer_set_ms(&channel->turn_timer, 0);

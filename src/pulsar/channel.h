@@ -32,7 +32,8 @@ struct channel_events {
 };
 
 struct channel_stats {
-    uint64_t written; /* pieces that the kernel has */
+    uint64_t taken;   /* pieces, by channel_write */
+    uint64_t written; /* those of them that the kernel has, in the same order */
     uint64_t written_bytes;
     uint64_t writes; /* calls that gave them to it; with TLS, of s2n */
 };

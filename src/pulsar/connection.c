@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "pulsar/channel.h"
 #include "pulsar/command.h"
+#include "pulsar/keep_alive.h"
 #include "pulsar/secret.h"
 #include "pulsar/server_error.h"
 
@@ -10,10 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-    USER_BUCKETS = 64, /* a power of two */
-    IDLE_TICKS = 2,    /* keep-alive intervals without a user until it is closed */
-};
+enum { USER_BUCKETS = 64 }; /* a power of two */
 
 /* It moves only down this list. */
 enum connection_state {
@@ -37,6 +35,8 @@ struct connection {
     size_t max_message_size;
     bool can_ask_without_creating;
     struct auth_request identity;
+    uint64_t pong_place; /* of the last PONG among all that the channel took; 0: none */
+    uint64_t auth_response_place;
 
     struct aws_linked_list waiting; /* users that were not told `ready` */
     struct aws_linked_list users;   /* those that were */
@@ -47,10 +47,7 @@ struct connection {
     struct lane_timer deadline_timer; /* CONNECTED, then the first request's */
     struct lane_timer keep_alive_timer;
     struct lane_timer ready_timer; /* `ready` may not be told inside connection_attach */
-    bool heard;                    /* something came since the last tick */
-    bool wrote;                    /* the kernel took something since the last tick */
-    bool pinged;
-    unsigned idle_ticks;
+    struct keep_alive keep_alive;
 };
 
 static const char *state_name(enum connection_state state) {
@@ -157,6 +154,17 @@ void connection_tell(struct connection *connection, const Pulsar__BaseCommand *c
     send_command(connection, command_pack(command));
 }
 
+/* Answers to what a broker asks: one that is not with the kernel yet does for the next question,
+ * too, so that nothing grows when a broker asks without end and reads nothing. */
+static bool is_under_way(const struct connection *connection, uint64_t place) {
+    return channel_stats(connection->channel).written < place;
+}
+
+static void send_answer(struct connection *connection, struct outgoing *frame, uint64_t *place) {
+    send_command(connection, frame);
+    *place = channel_stats(connection->channel).taken;
+}
+
 /* ---- Requests. */
 
 static void arm_deadline(struct connection *connection) {
@@ -222,6 +230,12 @@ static void deadline_passed(void *ctx) {
     }
 }
 
+static void read_refusal(const struct connection *connection, const Pulsar__CommandError *error,
+                         struct err *err) {
+    server_error_set(err, (int)error->error, error->message);
+    err_context(err, "broker %s", name_of(connection).text);
+}
+
 static void answer(struct connection *connection, uint64_t request_id,
                    const Pulsar__BaseCommand *reply) {
     struct request *entry = requests_find(&connection->requests, request_id);
@@ -234,8 +248,7 @@ static void answer(struct connection *connection, uint64_t request_id,
     connection_forget(request);
     if (reply->error != NULL) {
         struct err err;
-        server_error_set(&err, (int)reply->error->error, reply->error->message);
-        err_context(&err, "broker %s", name_of(connection).text);
+        read_refusal(connection, reply->error, &err);
         request->done(request, &err, NULL);
     } else {
         request->done(request, NULL, reply);
@@ -265,7 +278,7 @@ void connection_attach(struct connection *connection, struct connection_user *us
         user->next_with_hash = *bucket;
         *bucket = user;
     }
-    connection->idle_ticks = 0;
+    connection->keep_alive.unused = 0;
     if (connection->state == CONNECTION_READY) {
         lane_timer_set_ms(&connection->ready_timer, 0);
     }
@@ -301,31 +314,27 @@ static void tell_ready(void *ctx) {
 
 /* ---- Keep-alive. */
 
-static void keep_alive(void *ctx) {
+/* A lane_fn. */
+static void interval_passed(void *ctx) {
     struct connection *connection = ctx;
-    bool unused =
-        aws_linked_list_empty(&connection->users) && aws_linked_list_empty(&connection->waiting);
-    connection->idle_ticks = unused ? connection->idle_ticks + 1 : 0;
-    if (connection->idle_ticks > IDLE_TICKS) {
+    bool used =
+        !aws_linked_list_empty(&connection->users) || !aws_linked_list_empty(&connection->waiting);
+    bool queued = channel_writing(connection->channel) > 0;
+    char text[96];
+    switch (keep_alive_judge(&connection->keep_alive, used, queued)) {
+    case KEEP_ALIVE_UNUSED:
         fail(connection, ERR_CANCELLED, "unused");
         return;
-    }
-    /* A broker that throttles reads slowly and answers late, but it reads. An empty queue says
-     * nothing: the kernel takes a PING also for a broker that is gone. */
-    bool reads = connection->wrote && channel_writing(connection->channel) > 0;
-    connection->wrote = false;
-    if (connection->heard || reads) {
-        connection->heard = false;
-        connection->pinged = false;
-    } else if (connection->pinged) {
-        char text[96];
+    case KEEP_ALIVE_SILENT:
         (void)snprintf(text, sizeof text, "silent for %" PRIu64 " ms, also after a PING",
                        2 * (uint64_t)connection->config->keep_alive_ms);
         fail(connection, ERR_PULSAR_TRANSPORT, text);
         return;
-    } else {
-        connection->pinged = true;
+    case KEEP_ALIVE_PING:
         send_command(connection, command_ping());
+        break;
+    case KEEP_ALIVE_FINE:
+        break;
     }
     if (connection->state == CONNECTION_READY) {
         lane_timer_set_ms(&connection->keep_alive_timer, connection->config->keep_alive_ms);
@@ -347,7 +356,7 @@ static void show_identity(struct connection *connection, struct str data) {
         set_state(connection, CONNECTION_GREETING, "credentials are there");
         send_command(connection, command_connect(&identity, proxied ? broker.text : NULL));
     } else {
-        send_command(connection, command_auth_response(&identity));
+        send_answer(connection, command_auth_response(&identity), &connection->auth_response_place);
     }
 }
 
@@ -362,8 +371,9 @@ static void on_identity(struct auth_request *request, const struct err *err, str
 }
 
 static void send_identity(struct connection *connection) {
-    if (connection->identity.auth != NULL) {
-        return; /* the answer to the first question will do for the second */
+    if (connection->identity.auth != NULL ||
+        is_under_way(connection, connection->auth_response_place)) {
+        return;
     }
     /* A broker asks a connection that is ready because what it was shown expires. */
     bool fresh = connection->state == CONNECTION_READY;
@@ -403,8 +413,7 @@ static void on_connected(struct connection *connection, const Pulsar__CommandCon
 
 static void connect_refused(struct connection *connection, const Pulsar__CommandError *error) {
     struct err err;
-    server_error_set(&err, (int)error->error, error->message);
-    err_context(&err, "broker %s", name_of(connection).text);
+    read_refusal(connection, error, &err);
     if (err.code == ERR_PULSAR_AUTH) {
         auth_refused(connection->config->auth, &connection->identity);
     }
@@ -419,7 +428,9 @@ static void dispatch(struct connection *connection, const Pulsar__BaseCommand *c
     } else if (command->auth_challenge != NULL) {
         send_identity(connection);
     } else if (command->ping != NULL) {
-        send_command(connection, command_pong());
+        if (!is_under_way(connection, connection->pong_place)) {
+            send_answer(connection, command_pong(), &connection->pong_place);
+        }
     } else if (command->error != NULL && connection->state != CONNECTION_READY) {
         connect_refused(connection, command->error);
     } else if (command_answers(command, &request_id)) {
@@ -434,11 +445,10 @@ static void dispatch(struct connection *connection, const Pulsar__BaseCommand *c
         if (user != NULL) {
             user->events->close_producer(user, command->close_producer);
         }
-    } else if (command->topic_migrated != NULL) {
-        user = command->topic_migrated->resource_type ==
-                       PULSAR__COMMAND_TOPIC_MIGRATED__RESOURCE_TYPE__Producer
-                   ? find_user(connection, command->topic_migrated->resource_id)
-                   : NULL;
+    } else if (command->topic_migrated != NULL &&
+               command->topic_migrated->resource_type ==
+                   PULSAR__COMMAND_TOPIC_MIGRATED__RESOURCE_TYPE__Producer) {
+        user = find_user(connection, command->topic_migrated->resource_id);
         if (user != NULL) {
             user->events->migrated(user, command->topic_migrated);
         }
@@ -492,7 +502,7 @@ static void on_received(void *ctx, struct str bytes) {
     if (connection->state >= CONNECTION_CLOSING) {
         return;
     }
-    connection->heard = true;
+    connection->keep_alive.heard = true;
     struct err err = ERR_NONE;
     if (connection->state == CONNECTION_GREETING && connection->config->tls == NULL &&
         is_tls_alert(bytes)) {
@@ -505,7 +515,7 @@ static void on_received(void *ctx, struct str bytes) {
 
 static void on_written(void *ctx) {
     struct connection *connection = ctx;
-    connection->wrote = true;
+    connection->keep_alive.wrote = true;
     while (connection->state == CONNECTION_READY &&
            channel_writing(connection->channel) <= CONNECTION_MAX_WRITING / 2 &&
            !aws_linked_list_empty(&connection->blocked)) {
@@ -516,6 +526,14 @@ static void on_written(void *ctx) {
     }
 }
 
+static const char *advice(const struct connection *connection) {
+    bool greeting = connection->state == CONNECTION_GREETING;
+    return connection->state == CONNECTION_CONNECTING ? " (check serviceUrl and the network)"
+           : !greeting                                ? ""
+           : connection->config->tls == NULL ? " before it answered CONNECT (does it want TLS?)"
+                                             : " before it answered CONNECT";
+}
+
 static void on_ended(void *ctx, const struct err *why) {
     struct connection *connection = ctx;
     struct channel_stats stats = channel_stats(connection->channel);
@@ -524,17 +542,9 @@ static void on_ended(void *ctx, const struct err *why) {
               LOG_U64("writes", stats.writes));
     connection->channel = NULL;
     if (connection->state < CONNECTION_CLOSING) {
-        bool broken = why->code == ERR_PULSAR_TRANSPORT;
         struct err err;
         err_set(&err, why->code, "broker %s: %s%s", address_text(&connection->physical).text,
-                why->text,
-                broken && connection->state == CONNECTION_CONNECTING
-                    ? " (check serviceUrl and the network)"
-                : broken && connection->state == CONNECTION_GREETING
-                    ? connection->config->tls == NULL
-                          ? " before it answered CONNECT (does it want TLS?)"
-                          : " before it answered CONNECT"
-                    : "");
+                why->text, why->code == ERR_PULSAR_TRANSPORT ? advice(connection) : "");
         connection_close(connection, &err);
     }
     tell_lost(connection);
@@ -568,7 +578,7 @@ struct connection *connection_new(const struct connection_config *config,
     aws_linked_list_init(&connection->blocked);
     requests_init(&connection->requests);
     lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
-    lane_timer_init(&connection->keep_alive_timer, config->lane, keep_alive, connection);
+    lane_timer_init(&connection->keep_alive_timer, config->lane, interval_passed, connection);
     lane_timer_init(&connection->ready_timer, config->lane, tell_ready, connection);
     connection->connect_deadline_ns =
         lane_now_ns(config->lane) + (uint64_t)config->connect_timeout_ms * 1000000;

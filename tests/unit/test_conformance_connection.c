@@ -110,9 +110,43 @@ static void ping_while_the_write_side_is_blocked(void **state) {
     stage_script(stage, "pause 300");
     sender_send(sender, 50); /* more than the sockets hold */
     stage_script(stage, "ping\nping");
-    STAGE_WAIT_COUNT(stage, pongs, 2);
+    STAGE_WAIT_COUNT(stage, pongs, 1);
     sender_finish(sender);
     assert_int_equal(stage_counts(stage).connects, 1);
+    stage_free(stage);
+}
+
+/* It asks without end and reads none of the answers: they must not pile up here. */
+static void asked_without_end_by_a_broker_that_does_not_read(void **state) {
+    (void)state;
+    enum { ROUNDS = 200, EACH = 50 };
+    char questions[EACH * sizeof "ping\nauth-challenge\n"] = "";
+    for (size_t i = 0; i < EACH; i++) {
+        strcat(questions, "ping\nauth-challenge\n");
+    }
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_new(stage);
+    struct sender *other = sender_new(stage);
+    sender->options.batching = PULSAR_BATCHING_NONE;
+    sender->value_len = 1000000;
+    other->options.topic = STR("persistent://public/default/other");
+    sender_open_ready(sender);
+    sender_open_ready(other);
+    stage_script(stage, "pause 3600000");
+    sender_send(sender, 30); /* more than the sockets hold */
+    for (size_t i = 0; i < ROUNDS; i++) {
+        stage_script(stage, "%s", questions);
+    }
+    /* The client has read all of it when it knows what came behind it. */
+    stage_script(stage, "unload persistent://public/default/other");
+    STAGE_WAIT(stage, other->lost_count > 0);
+    stage_script(stage, "pause 0");
+    sender_finish(sender);
+    sender_finish(other);
+    struct fake_broker_counts counts = stage_counts(stage);
+    assert_int_equal(counts.connects, 1);
+    assert_in_range(counts.pongs, 1, ROUNDS * EACH / 10);
+    assert_in_range(counts.auth_responses, 1, ROUNDS * EACH / 10);
     stage_free(stage);
 }
 
@@ -471,6 +505,7 @@ int main(int argc, char **argv) {
         STAGE_TEST(many_frames_in_a_read),
         STAGE_TEST(frames_over_the_limit_end_the_connection),
         STAGE_TEST(ping_while_the_write_side_is_blocked),
+        STAGE_TEST(asked_without_end_by_a_broker_that_does_not_read),
         STAGE_TEST(silence_ends_the_connection),
         STAGE_TEST(challenged_in_the_middle),
         STAGE_TEST(a_wrong_token_ends_it),
