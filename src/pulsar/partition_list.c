@@ -5,8 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { MAX_PARTITIONS = 100000 }; /* more is a broken answer, not a topic */
-
 static struct partition *new_partition(struct partition_shared *shared, const char *topic,
                                        uint32_t index, bool plain) {
     char *name = plain ? str_dup(str_of(topic)) : topic_partition_name(topic, index);
@@ -41,10 +39,6 @@ static bool add(struct partition_list *list, struct partition_shared *shared, co
 
 bool partition_list_make(struct partition_list *list, struct partition_shared *shared,
                          const char *topic, uint32_t count, uint32_t pinned, struct err *err) {
-    if (count > MAX_PARTITIONS) {
-        return err_set(err, ERR_PULSAR_PROTOCOL,
-                       "topic %s: the broker says it has %" PRIu32 " partitions", topic, count);
-    }
     uint32_t wanted = count == 0 ? 1 : count;
     if (pinned > wanted) {
         return err_set(err, ERR_CONFIG,
@@ -52,6 +46,11 @@ bool partition_list_make(struct partition_list *list, struct partition_shared *s
                        topic, wanted, pinned);
     }
     wanted = pinned != 0 ? pinned : wanted;
+    if (wanted > PULSAR_PARTITIONS_MAX) {
+        return err_set(err, ERR_CONFIG,
+                       "topic %s has %" PRIu32 " partitions; a producer can use %d at most", topic,
+                       wanted, PULSAR_PARTITIONS_MAX);
+    }
     return wanted <= list->made || add(list, shared, topic, wanted, count == 0) ||
            err_set(err, ERR_NOMEM, "no memory for %" PRIu32 " partitions", wanted);
 }

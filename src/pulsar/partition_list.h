@@ -16,7 +16,7 @@ struct partition_list {
 };
 
 /* Makes those that are missing. count: as the broker says, 0 for a plain topic. pinned: so many at
- * most, and exactly so many are wanted; 0: all. False and err (PULSAR_PROTOCOL, CONFIG, NOMEM). */
+ * most, and exactly so many are wanted; 0: all. False and err (CONFIG, NOMEM). */
 bool partition_list_make(struct partition_list *list, struct partition_shared *shared,
                          const char *topic, uint32_t count, uint32_t pinned, struct err *err);
 /* Opens those that are not open yet. */

@@ -90,6 +90,8 @@ enum pulsar_access_mode {
     PULSAR_ACCESS_EXCLUSIVE_WITH_FENCING, /* the others are thrown out */
 };
 
+enum { PULSAR_PARTITIONS_MAX = 16384 }; /* that one producer uses; some 60 MB of memory */
+
 /* All-zero but for the topic will do. */
 struct pulsar_producer_options {
     struct str topic; /* full name, or short: "t" means persistent://public/default/t */
@@ -119,7 +121,9 @@ struct pulsar_producer_options {
     bool wait_for_name; /* ProducerBusy before the first `ready` passes: the name's former owner is
                            about to go */
 
-    uint32_t partitions; /* messages go to so many, whatever the topic grows to; 0: all there are */
+    /* Messages go to so many, whatever the topic grows to; 0: all there are. PULSAR_PARTITIONS_MAX
+     * at most in either case (ERR_CONFIG); a topic that grows beyond is used as it was. */
+    uint32_t partitions;
     uint32_t partitions_update_ms; /* between looks for more; 0 means 60,000 */
 
     /* Deduplication over restarts, where the broker has it enabled: every message brings its

@@ -372,6 +372,44 @@ static void pinned_partitions_stay(void **state) {
     stage_free(stage);
 }
 
+static void too_many_partitions(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_new(stage);
+    stage_script(stage, "partitions * %d", PULSAR_PARTITIONS_MAX + 1);
+    sender_open(sender);
+    STAGE_WAIT(stage, sender->failed_count > 0);
+    assert_int_equal(sender->failure.code, ERR_CONFIG);
+    assert_non_null(strstr(sender->failure.text, "has 16385 partitions"));
+    assert_int_equal(stage_counts(stage).producers, 0);
+    struct sender *pinned = sender_new(stage);
+    pinned->options.partitions = 3;
+    sender_open_ready(pinned);
+    sender_send(pinned, 300);
+    sender_finish(pinned);
+    stage_free(stage);
+}
+
+static void the_topic_grows_too_large(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_new(stage);
+    sender->options.partitions_update_ms = 5;
+    stage_script(stage, "partitions * 3");
+    sender_open_ready(sender);
+    sender_send(sender, 100);
+    stage_script(stage, "partitions * 4294967295");
+    STAGE_WAIT(stage, sender->lost_count > 0);
+    assert_int_equal(sender->last_lost.code, ERR_CONFIG);
+    sender_send(sender, 100);
+    sender_drain(sender);
+    stage_script(stage, "partitions * 4");
+    STAGE_WAIT(stage, sender->grown_count > 0);
+    sender_send(sender, 100);
+    sender_finish(sender);
+    stage_free(stage);
+}
+
 /* ---- time ---- */
 
 /* sendTimeout: all that waits on the partition is undelivered, in order; then it goes on. Receipts
@@ -534,6 +572,8 @@ int main(int argc, char **argv) {
         STAGE_TEST(the_topic_grows),
         STAGE_TEST(the_topic_grows_in_trouble),
         STAGE_TEST(pinned_partitions_stay),
+        STAGE_TEST(too_many_partitions),
+        STAGE_TEST(the_topic_grows_too_large),
         STAGE_TEST(send_timeout),
         STAGE_TEST(late_receipts_mean_nothing),
         STAGE_TEST(send_timeout_without_a_broker),
