@@ -538,30 +538,3 @@ void service_http_close(struct service *base, lane_fn *done, void *ctx) {
 }
 
 /* ---- Standard endpoints. */
-
-bool service_http_default_endpoint(const char *service, struct str region, char *to,
-                                   size_t capacity) {
-    static const struct {
-        const char *prefix; /* of the region */
-        const char *suffix; /* of the host */
-    } partitions[] = {
-        {"cn-", "amazonaws.com.cn"},    {"eusc-", "amazonaws.eu"},
-        {"us-iso-", "c2s.ic.gov"},      {"us-isob-", "sc2s.sgov.gov"},
-        {"us-isof-", "csp.hci.ic.gov"}, {"eu-isoe-", "cloud.adc-e.uk"},
-        {"", "amazonaws.com"}, /* aws and aws-us-gov */
-    };
-    /* A name in a host name, so that a typo in a region cannot send requests anywhere else. */
-    for (size_t i = 0; i < region.len; i++) {
-        char c = region.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
-            return false;
-        }
-    }
-    size_t i = 0;
-    while (!str_starts(region, partitions[i].prefix)) {
-        i++;
-    }
-    int len = snprintf(to, capacity, "https://%s.%.*s.%s", service, STR_FMT(region),
-                       partitions[i].suffix);
-    return region.len > 0 && len > 0 && (size_t)len < capacity;
-}

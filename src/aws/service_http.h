@@ -29,9 +29,4 @@ struct service *service_http_new(struct lane *lane, const struct service_http_op
  * The lane must run until done. done is required. Without a service it is called at once. */
 void service_http_close(struct service *service, lane_fn *done, void *ctx);
 
-/* "https://streams.dynamodb.<region>.<suffix>" and so on, by partition. service: "streams.dynamodb",
- * "dynamodb" or "monitoring". Writes a C string; false when it does not fit or the region is empty. */
-bool service_http_default_endpoint(const char *service, struct str region, char *to,
-                                   size_t capacity);
-
 #endif

@@ -1,5 +1,6 @@
 #include "cli/runtime.h"
 
+#include "aws/service_host.h"
 #include "base/log.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -62,15 +63,21 @@ struct runtime {
 
 /* ---- making ---- */
 
-static bool choose_endpoint(const char *configured, const char *service, const char *region,
+static bool choose_endpoint(const struct config *config, enum service_host_kind kind,
                             char to[ENDPOINT_MAX], struct err *err) {
+    bool table = kind == SERVICE_HOST_TABLE;
+    const char *configured = table ? config->dynamo_endpoint : config->aws_endpoint;
     if (configured[0] != '\0') {
         return str_copy(str_of(configured), to, ENDPOINT_MAX) ||
                err_set(err, ERR_CONFIG, "endpoint too long: %s", configured);
     }
-    return service_http_default_endpoint(service, str_of(region), to, ENDPOINT_MAX) ||
-           err_set(err, ERR_CONFIG, "no endpoint of %s for region \"%s\": set awsRegion", service,
-                   region);
+    const struct service_host_options options = {
+        .kind = kind,
+        .region = str_of(table ? config->table_region : config->streams_region),
+        .fips = config->use_fips,
+        .dualstack = config->use_dualstack,
+    };
+    return service_host_url(&options, to, ENDPOINT_MAX, err);
 }
 
 static bool is_https(const char *endpoint) {
@@ -137,10 +144,8 @@ static struct credentials *table_credentials(const struct runtime *runtime) {
 
 static bool start(struct runtime *runtime, struct err *err) {
     const struct config *config = runtime->config;
-    if (!choose_endpoint(config->aws_endpoint, "streams.dynamodb", config->streams_region,
-                         runtime->streams_endpoint, err) ||
-        !choose_endpoint(config->dynamo_endpoint, "dynamodb", config->table_region,
-                         runtime->table_endpoint, err)) {
+    if (!choose_endpoint(config, SERVICE_HOST_STREAMS, runtime->streams_endpoint, err) ||
+        !choose_endpoint(config, SERVICE_HOST_TABLE, runtime->table_endpoint, err)) {
         return false;
     }
     (void)snprintf(runtime->user_agent, sizeof runtime->user_agent, "ddb2pulsar/%s %s", D2P_VERSION,

@@ -66,6 +66,8 @@ struct config {
     char *streams_region; /* signs requests to DynamoDB Streams and names its default endpoint */
     char *table_region;   /* the same for the lease table */
     char *lease_table;    /* applicationName as a table name */
+    bool use_fips;        /* by AWS's variables, for endpoints that are not given */
+    bool use_dualstack;
     struct config_access access;
     bool has_table_access; /* else the lease table's is the same */
     struct config_access table_access;

@@ -28,6 +28,56 @@ static bool check_stream(struct config *config, struct err *err) {
     return true;
 }
 
+/* The address of a service by AWS's own variables, that of the service before that of all. */
+static bool default_endpoint(struct config *config, enum config_key key, const char *of_service,
+                             const char *const *environment, struct err *err) {
+    const char *ignore = config_value_variable(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    if (is_set(config->texts[key]) || (ignore != NULL && strcasecmp(ignore, "true") == 0)) {
+        return true;
+    }
+    const char *name = of_service;
+    const char *url = config_value_variable(environment, name);
+    if (url == NULL) {
+        name = "AWS_ENDPOINT_URL";
+        url = config_value_variable(environment, name);
+    }
+    if (url == NULL) {
+        return true;
+    }
+    struct err why = ERR_NONE;
+    if (!property_store(key, str_of(url), config, &why)) {
+        return err_set(err, why.code, "environment variable %s: %s", name, why.text);
+    }
+    return config_derive(&config->texts[key], str_of(url), err) &&
+           config_note(config, err, "%s is %s, by the environment variable %s",
+                       property_of(key)->name, url, name);
+}
+
+static bool is_wanted(const char *const *environment, const char *name) {
+    const char *value = config_value_variable(environment, name);
+    return value != NULL && strcasecmp(value, "true") == 0;
+}
+
+static bool check_endpoints(struct config *config, const char *const *environment,
+                            struct err *err) {
+    config->use_fips = is_wanted(environment, "AWS_USE_FIPS_ENDPOINT");
+    config->use_dualstack = is_wanted(environment, "AWS_USE_DUALSTACK_ENDPOINT");
+    if (!default_endpoint(config, CONFIG_KEY_aws_endpoint, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+                          environment, err) ||
+        !default_endpoint(config, CONFIG_KEY_dynamo_endpoint, "AWS_ENDPOINT_URL_DYNAMODB",
+                          environment, err)) {
+        return false;
+    }
+    enum config_key given =
+        is_set(config->aws_endpoint) ? CONFIG_KEY_aws_endpoint : CONFIG_KEY_dynamo_endpoint;
+    if ((config->use_fips || config->use_dualstack) && is_set(config->texts[given])) {
+        return config_fail(config, given, err, "a contradiction to %s, which asks for AWS's own",
+                           config->use_fips ? "AWS_USE_FIPS_ENDPOINT"
+                                            : "AWS_USE_DUALSTACK_ENDPOINT");
+    }
+    return true;
+}
+
 /* The stream is where its ARN says, unless its endpoint is overridden: then whoever set that knows better. */
 static bool check_region(struct config *config, struct err *err) {
     struct str own = str_of(config->aws_region);
@@ -234,9 +284,9 @@ static bool note_message_key(struct config *config, struct err *err) {
 }
 
 bool config_check(struct config *config, const char *const *environment, struct err *err) {
-    return check_stream(config, err) && check_region(config, err) &&
-           check_lease_table(config, err) && config_access_check(config, err) &&
-           check_pulsar(config, err) && check_start(config, err) &&
-           check_poll_interval(config, err) && default_state_directory(config, environment, err) &&
-           note_message_key(config, err);
+    return check_stream(config, err) && check_endpoints(config, environment, err) &&
+           check_region(config, err) && check_lease_table(config, err) &&
+           config_access_check(config, err) && check_pulsar(config, err) &&
+           check_start(config, err) && check_poll_interval(config, err) &&
+           default_state_directory(config, environment, err) && note_message_key(config, err);
 }

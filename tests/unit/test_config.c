@@ -732,6 +732,43 @@ static void the_lease_table_may_be_elsewhere(void **state) {
         "digits and '-'; allowed: e.g. us-east-1");
 }
 
+static void endpoints_by_awss_variables(void **state) {
+    (void)state;
+    const char *const sets[] = {ARN_SET, "topicName=t", "awsRegion=eu-west-1", NULL};
+    const char *const both[] = {"AWS_ENDPOINT_URL=http://localhost:1",
+                                "AWS_ENDPOINT_URL_DYNAMODB_STREAMS=http://localhost:2", NULL};
+    struct config *config = load_good(NULL, sets, both);
+    assert_string_equal(config->aws_endpoint, "http://localhost:2");
+    assert_string_equal(config->dynamo_endpoint, "http://localhost:1");
+    assert_string_equal(config->streams_region, "eu-west-1"); /* as with a given one */
+    assert_true(has_note(config, "awsEndpoint is http://localhost:2, by the environment variable "
+                                 "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"));
+    config_free(config);
+
+    const char *const ignored[] = {"AWS_ENDPOINT_URL=http://localhost:1",
+                                   "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true",
+                                   "AWS_USE_FIPS_ENDPOINT=true", NULL};
+    config = load_good(NULL, sets, ignored);
+    assert_string_equal(config->aws_endpoint, "");
+    assert_true(config->use_fips);
+    assert_false(config->use_dualstack);
+    config_free(config);
+
+    const char *const given[] = {ARN_SET, "topicName=t", "dynamoEndpoint=http://localhost:3", NULL};
+    config =
+        load_good(NULL, given, (const char *const[]){"AWS_ENDPOINT_URL_DYNAMODB=http://x", NULL});
+    assert_string_equal(config->dynamo_endpoint, "http://localhost:3");
+    config_free(config);
+
+    assert_refused_in(NULL, given, (const char *const[]){"AWS_USE_DUALSTACK_ENDPOINT=true", NULL},
+                      "--set: dynamoEndpoint is \"http://localhost:3\": a contradiction to "
+                      "AWS_USE_DUALSTACK_ENDPOINT, which asks for AWS's own");
+    struct err err;
+    assert_null(load(NULL, sets, (const char *const[]){"AWS_ENDPOINT_URL=ftp://x", NULL}, &err));
+    assert_true(
+        str_starts(str_of(err.text), "environment variable AWS_ENDPOINT_URL: not a usable URL, "));
+}
+
 static void write_client_conf(const char *text) {
     FILE *stream = fopen("client.conf", "w");
     assert_non_null(stream);
@@ -1013,6 +1050,7 @@ int main(void) {
         cmocka_unit_test(a_start_by_time),
         cmocka_unit_test(a_start_by_time_needs_one),
         cmocka_unit_test(what_this_version_does_not_do),
+        cmocka_unit_test(endpoints_by_awss_variables),
         cmocka_unit_test(the_lease_table_may_be_elsewhere),
         cmocka_unit_test(client_conf_fills_what_nothing_else_gives),
         cmocka_unit_test(client_conf_that_cannot_count_is_refused),

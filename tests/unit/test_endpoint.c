@@ -37,45 +37,9 @@ static void an_endpoint_is_a_url_without_a_path(void **state) {
     assert_non_null(strstr(err.text, "not a usable URL"));
 }
 
-static void standard_endpoint(const char *service, const char *region, const char *expected) {
-    char text[128];
-    assert_true(service_http_default_endpoint(service, str_of(region), text, sizeof text));
-    assert_string_equal(text, expected);
-}
-
-static void knows_the_partitions(void **state) {
-    (void)state;
-    standard_endpoint("streams.dynamodb", "us-east-1",
-                      "https://streams.dynamodb.us-east-1.amazonaws.com");
-    standard_endpoint("dynamodb", "cn-north-1", "https://dynamodb.cn-north-1.amazonaws.com.cn");
-    standard_endpoint("monitoring", "us-gov-west-1",
-                      "https://monitoring.us-gov-west-1.amazonaws.com");
-    standard_endpoint("dynamodb", "eusc-de-east-1", "https://dynamodb.eusc-de-east-1.amazonaws.eu");
-    standard_endpoint("dynamodb", "us-iso-east-1", "https://dynamodb.us-iso-east-1.c2s.ic.gov");
-    standard_endpoint("dynamodb", "us-isob-east-1",
-                      "https://dynamodb.us-isob-east-1.sc2s.sgov.gov");
-    standard_endpoint("dynamodb", "us-isof-south-1",
-                      "https://dynamodb.us-isof-south-1.csp.hci.ic.gov");
-    standard_endpoint("dynamodb", "eu-isoe-west-1",
-                      "https://dynamodb.eu-isoe-west-1.cloud.adc-e.uk");
-}
-
-static void refuses_regions_that_are_none(void **state) {
-    (void)state;
-    char text[64];
-    assert_false(service_http_default_endpoint("dynamodb", STR(""), text, sizeof text));
-    assert_false(service_http_default_endpoint("dynamodb", STR("evil.com/"), text, sizeof text));
-    assert_false(service_http_default_endpoint("dynamodb", STR("EU-WEST-1"), text, sizeof text));
-    /* "https://dynamodb.eu-west-1.amazonaws.com" has 40 bytes. */
-    assert_false(service_http_default_endpoint("dynamodb", STR("eu-west-1"), text, 40));
-    assert_true(service_http_default_endpoint("dynamodb", STR("eu-west-1"), text, 41));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_endpoint_is_a_url_without_a_path),
-        cmocka_unit_test(knows_the_partitions),
-        cmocka_unit_test(refuses_regions_that_are_none),
     };
     return cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);
 }
