@@ -1,5 +1,6 @@
 #include "pulsar/batch.h"
 
+#include "pulsar/batch_pool.h"
 #include "pulsar/wire.h"
 
 #include <aws/checksums/crc.h>
@@ -7,7 +8,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* Field numbers of pulsar_api.proto that the hot path writes. */
 enum {
@@ -62,73 +62,7 @@ enum {
     /* All of an entry's metadata but name, keys, properties, schema version and what makes it a
      * chunk: each field at its longest. */
     HEADER_METADATA_MAX = 96,
-    MEMORY_MIN = 4096,
 };
-
-void batch_pool_init(struct batch_pool *pool, size_t keep_bytes) {
-    *pool = (struct batch_pool){.keep_bytes = keep_bytes};
-}
-
-static void destroy(struct batch *batch) {
-    free(batch->memory);
-    free(batch->tokens);
-    free(batch);
-}
-
-void batch_pool_done(struct batch_pool *pool) {
-    assert(pool->in_use == 0);
-    while (pool->free_list != NULL) {
-        struct batch *batch = pool->free_list;
-        pool->free_list = batch->next;
-        destroy(batch);
-    }
-    pool->free_bytes = 0;
-}
-
-size_t batch_memory(const struct batch *batch) {
-    return sizeof *batch + batch->capacity + batch->token_capacity * sizeof batch->tokens[0];
-}
-
-static void give_back(struct outgoing *frame) {
-    struct batch *batch = (struct batch *)frame; /* its first member */
-    struct batch_pool *pool = batch->pool;
-    pool->in_use--;
-    free(batch->refusal);
-    batch->refusal = NULL;
-    if (pool->free_bytes + batch_memory(batch) > pool->keep_bytes) {
-        destroy(batch);
-        return;
-    }
-    pool->free_bytes += batch_memory(batch);
-    batch->next = pool->free_list;
-    pool->free_list = batch;
-}
-
-struct batch *batch_take(struct batch_pool *pool) {
-    struct batch *batch = pool->free_list;
-    struct batch fresh = {.pool = pool};
-    if (batch != NULL) {
-        pool->free_list = batch->next;
-        pool->free_bytes -= batch_memory(batch);
-        fresh.memory = batch->memory;
-        fresh.capacity = batch->capacity;
-        fresh.tokens = batch->tokens;
-        fresh.token_capacity = batch->token_capacity;
-    } else {
-        batch = malloc(sizeof *batch);
-        if (batch == NULL) {
-            return NULL;
-        }
-    }
-    fresh.frame = (struct outgoing){.refs = 1, .release = give_back};
-    *batch = fresh;
-    pool->in_use++;
-    return batch;
-}
-
-void batch_release(struct batch *batch) {
-    outgoing_unref(&batch->frame);
-}
 
 /* What one message takes in the payload, and in the metadata when it is the entry's first. */
 struct sizes {
@@ -184,51 +118,10 @@ static void measure(const struct pulsar_message *message, const struct batch_lim
     sizes->entry = 4 + sizes->single + sizes->value;
 }
 
-static size_t grown_capacity(size_t capacity, size_t needed) {
-    capacity = capacity < MEMORY_MIN ? MEMORY_MIN : capacity;
-    while (capacity < needed) {
-        capacity *= 2;
-    }
-    return capacity;
-}
-
-enum { TOKENS_MIN = 64 };
-
 /* Room for so many bytes and one more token. */
-static enum batch_add make_room(struct batch *batch, size_t needed, size_t budget) {
-    size_t capacity = batch->capacity;
-    size_t token_capacity = batch->token_capacity;
-    if (needed > capacity) {
-        capacity = grown_capacity(capacity, needed);
-    }
-    if (batch->count == token_capacity) {
-        token_capacity = token_capacity == 0 ? TOKENS_MIN : 2 * token_capacity;
-    }
-    size_t growth = capacity - batch->capacity +
-                    (token_capacity - batch->token_capacity) * sizeof batch->tokens[0];
-    if (growth == 0) {
-        return BATCH_ADDED;
-    }
-    if (growth > budget) {
-        return BATCH_OVER_BUDGET;
-    }
-    if (capacity > batch->capacity) {
-        char *memory = realloc(batch->memory, capacity);
-        if (memory == NULL) {
-            return BATCH_NO_MEMORY;
-        }
-        batch->memory = memory;
-        batch->capacity = capacity;
-    }
-    if (token_capacity > batch->token_capacity) {
-        uint64_t *tokens = realloc(batch->tokens, token_capacity * sizeof tokens[0]);
-        if (tokens == NULL) {
-            return BATCH_NO_MEMORY;
-        }
-        batch->tokens = tokens;
-        batch->token_capacity = token_capacity;
-    }
-    return BATCH_ADDED;
+static inline enum batch_add make_room(struct batch *batch, size_t needed, size_t budget) {
+    bool enough = needed <= batch->capacity && batch->count < batch->token_capacity;
+    return enough ? BATCH_ADDED : batch_grow(batch, needed, budget);
 }
 
 /* "<producer>-<sequence id>" names a message that is split into chunks. */

@@ -15,13 +15,7 @@
 #include "pulsar/outgoing.h"
 #include "pulsar/producer.h"
 
-/* Batches that are not in use, for the next ones. */
-struct batch_pool {
-    struct batch *free_list;
-    size_t free_bytes;
-    size_t keep_bytes;
-    size_t in_use; /* batches taken and not yet released */
-};
+struct batch_pool;
 
 struct batch {
     struct outgoing frame; /* data and len: set by batch_seal */
@@ -54,11 +48,6 @@ struct batch {
     struct batch *next_key; /* with the same hash */
 };
 
-/* keep_bytes: of batches that are not in use. */
-void batch_pool_init(struct batch_pool *pool, size_t keep_bytes);
-/* No batch may be in use. */
-void batch_pool_done(struct batch_pool *pool);
-
 /* What is the same for all messages of a producer. */
 struct batch_limits {
     uint32_t max_messages;
@@ -71,13 +60,6 @@ struct batch_limits {
     bool late_ids;             /* sequence ids are given when the batch is sealed: batch_number */
     size_t max_whole_size;     /* of a raw message that will be split into chunks; 0: none is */
 };
-
-/* An empty one with one reference, its caller's. NULL when out of memory. */
-struct batch *batch_take(struct batch_pool *pool);
-/* Drops the caller's reference; a write may still hold one. */
-void batch_release(struct batch *batch);
-/* Bytes that it holds. */
-size_t batch_memory(const struct batch *batch);
 
 enum batch_add {
     BATCH_ADDED,

@@ -1,5 +1,6 @@
 #include "pulsar/client.h"
 
+#include "pulsar/batch_pool.h"
 #include "pulsar/lookup.h"
 #include "pulsar/topic.h"
 

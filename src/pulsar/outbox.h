@@ -8,6 +8,7 @@
 #define PULSAR_OUTBOX_H
 
 #include "base/lane.h"
+#include "pulsar/batch_pool.h"
 #include "pulsar/open_set.h"
 
 /* Over all producers of a client. */

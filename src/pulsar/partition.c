@@ -1,6 +1,7 @@
 #include "pulsar/partition.h"
 
 #include "base/log.h"
+#include "pulsar/report.h"
 #include "pulsar/server_error.h"
 
 #include <inttypes.h>
@@ -64,6 +65,12 @@ static void tell_close(struct partition *partition, struct connection_request *r
     }
 }
 
+static void end_closing(struct partition *partition, const char *why) {
+    let_go(partition);
+    set_state(partition, PARTITION_CLOSED, why);
+    partition->shared->events->closed(partition);
+}
+
 /* ---- Failure. */
 
 /* Whether it is of no use to try again. */
@@ -94,13 +101,23 @@ static void give_up(struct partition *partition, const struct err *err) {
     partition->shared->events->failed(partition, err);
 }
 
+/* The reason with its topic. True: it was final, and the partition is closed. */
+static bool has_given_up(struct partition *partition, const struct err *reason,
+                         struct err *ret_err) {
+    *ret_err = *reason;
+    err_context(ret_err, "topic %s", partition->topic);
+    bool final = is_final(partition, ret_err);
+    if (final) {
+        give_up(partition, ret_err);
+    }
+    return final;
+}
+
 /* The last attempt, or the producer, is gone; tries again or gives up. It must have let go of the
  * connection, or the connection of it. */
 static void retry_later(struct partition *partition, const struct err *reason) {
-    struct err err = *reason;
-    err_context(&err, "topic %s", partition->topic);
-    if (is_final(partition, &err)) {
-        give_up(partition, &err);
+    struct err err;
+    if (has_given_up(partition, reason, &err)) {
         return;
     }
     let_go(partition);
@@ -109,7 +126,7 @@ static void retry_later(struct partition *partition, const struct err *reason) {
     lane_timer_set_ms(&partition->retry_timer, delay_ms);
     partition->shared->events->lost(partition, &err);
     if (err.code == ERR_PULSAR_QUOTA_REFUSED) { /* the topic's policy: fail, do not hold */
-        partition_give_up_messages(partition, &err);
+        report_all(partition, &err);
     }
 }
 
@@ -127,10 +144,8 @@ static void retired(struct connection_request *request, const struct err *err,
 /* The connection stays, but the producer on it is of no use any more. Before the same id is used
  * there again, the broker must have forgotten it: else it would confirm the old one. */
 static void retire(struct partition *partition, const struct err *reason) {
-    struct err err = *reason;
-    err_context(&err, "topic %s", partition->topic);
-    if (is_final(partition, &err)) {
-        give_up(partition, &err);
+    struct err err;
+    if (has_given_up(partition, reason, &err)) {
         return;
     }
     set_state(partition, PARTITION_RETIRE, err.text);
@@ -178,6 +193,7 @@ static bool is_eager(const struct outbox *outbox) {
     return outbox->pending == NULL || outbox->pending == outbox->last_pending;
 }
 
+/* A lane_fn. */
 static void batch_due(void *ctx) {
     struct partition *partition = ctx;
     const struct outbox *outbox = &partition->outbox;
@@ -221,94 +237,12 @@ enum pulsar_send partition_send(struct partition *partition, const struct pulsar
     return sent;
 }
 
-/* ---- Reports. */
-
-static void report_receipt(struct partition *partition, struct batch *batch, uint64_t ledger_id,
-                           uint64_t entry_id) {
-    struct pulsar_producer_stats *stats = &partition->shared->outbox.stats;
-    bool duplicate = ledger_id == UINT64_MAX && entry_id == UINT64_MAX;
-    outbox_uncount(&partition->outbox, batch);
-    stats->acked += batch->count;
-    stats->duplicates += duplicate ? batch->count : 0;
-    if (batch->count > 0) {
-        struct pulsar_receipt receipt = {
-            .tokens = batch->tokens,
-            .count = batch->count,
-            .partition = partition->index,
-            .ledger_id = ledger_id,
-            .entry_id = entry_id,
-            .duplicate = duplicate,
-        };
-        partition->shared->events->receipt(partition, &receipt);
-    }
-    batch_release(batch);
-}
-
-/* refused: the broker did not want this one. Else nobody knows, if it was sent. */
-static void report_undelivered(struct partition *partition, struct batch *batch,
-                               const struct err *err, bool refused) {
-    outbox_uncount(&partition->outbox, batch);
-    partition->shared->outbox.stats.undelivered += batch->count;
-    if (batch->count > 0) {
-        struct pulsar_undelivered undelivered = {
-            .tokens = batch->tokens,
-            .count = batch->count,
-            .partition = partition->index,
-            .err = err,
-            .maybe_stored = batch->sent && !refused,
-            .refused = refused,
-        };
-        partition->shared->events->undelivered(partition, &undelivered);
-    }
-    batch_release(batch);
-}
-
 /* A lane_fn. */
-static void report_known(void *ctx) {
-    struct partition *partition = ctx;
-    struct batch *known = outbox_take_known(&partition->outbox);
-    if (known != NULL) {
-        report_receipt(partition, known, UINT64_MAX, UINT64_MAX);
-    }
-}
-
-/* What needs no receipt, now that it is the oldest. */
-static void report_settled(struct partition *partition) {
-    struct batch *batch;
-    while ((batch = outbox_take_settled(&partition->outbox)) != NULL) {
-        report_undelivered(partition, batch, batch->refusal, true);
-    }
-}
-
-void partition_give_up_messages(struct partition *partition, const struct err *err) {
-    struct batch *batch = outbox_take_all(&partition->outbox);
-    while (batch != NULL) {
-        struct batch *next = batch->next;
-        bool refused = batch->refusal != NULL;
-        report_undelivered(partition, batch, refused ? batch->refusal : err, refused);
-        batch = next;
-    }
+static void known_due(void *ctx) {
+    report_known(ctx);
 }
 
 /* ---- Receipts and other news from the broker. */
-
-static void on_oldest(struct partition *partition, struct batch *batch,
-                      const struct frame_receipt *receipt) {
-    bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
-    struct err err;
-    if (batch->refusal != NULL) {
-        report_undelivered(partition, batch, batch->refusal, true);
-    } else if (duplicate && batch->checksum_refused) {
-        /* Frames behind it were stored before it came again, so its ids had become old. */
-        err_set(&err, ERR_PULSAR_PROTOCOL,
-                "topic %s: it was damaged on its way, and refused as a duplicate when it was sent "
-                "again, because later messages had been stored",
-                partition->topic);
-        report_undelivered(partition, batch, &err, true);
-    } else {
-        report_receipt(partition, batch, receipt->ledger_id, receipt->entry_id);
-    }
-}
 
 static void on_receipt(struct connection_user *user, const struct frame_receipt *receipt) {
     struct partition *partition = of_user(user);
@@ -330,8 +264,7 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
         break;
     }
     backoff_reset(&partition->backoff);
-    bool duplicate = receipt->ledger_id == UINT64_MAX && receipt->entry_id == UINT64_MAX;
-    bool ask_again = outbox->unproven && duplicate;
+    bool ask_again = outbox->unproven && report_is_duplicate(receipt);
     if (batch->count > 0) { /* a chunk before the last is stored, whatever its message is */
         outbox->unproven = ask_again;
     }
@@ -342,7 +275,7 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
                 "a former producer of this name has stored more than the broker said");
         retire(partition, &err);
     }
-    on_oldest(partition, batch, receipt);
+    report_oldest(partition, batch, receipt);
     report_settled(partition);
     if (is_eager(outbox)) {
         partition_flush(partition);
@@ -393,9 +326,7 @@ static void on_close_producer(struct connection_user *user,
             close->assigned_broker_service_url != NULL ? ", now at " : "",
             close->assigned_broker_service_url != NULL ? close->assigned_broker_service_url : "");
     if (partition->state == PARTITION_CLOSING) {
-        let_go(partition);
-        set_state(partition, PARTITION_CLOSED, err.text);
-        partition->shared->events->closed(partition);
+        end_closing(partition, err.text);
         return;
     }
     struct address logical;
@@ -444,12 +375,9 @@ static void on_migrated(struct connection_user *user,
 
 static void on_lost(struct connection_user *user, const struct err *err) {
     struct partition *partition = of_user(user);
-    enum partition_state state = partition->state;
     connection_forget(&partition->request);
-    if (state == PARTITION_CLOSING) {
-        let_go(partition);
-        set_state(partition, PARTITION_CLOSED, err->text);
-        partition->shared->events->closed(partition);
+    if (partition->state == PARTITION_CLOSING) {
+        end_closing(partition, err->text);
     } else {
         retry_later(partition, err);
     }
@@ -618,7 +546,7 @@ bool partition_init(struct partition *partition, struct partition_shared *shared
     partition->backoff = client_backoff(shared->client);
     lane_timer_init(&partition->retry_timer, lane_of(partition), attempt, partition);
     lane_timer_init(&partition->batch_timer, lane_of(partition), batch_due, partition);
-    lane_timer_init(&partition->known_timer, lane_of(partition), report_known, partition);
+    lane_timer_init(&partition->known_timer, lane_of(partition), known_due, partition);
     bool ok = outbox_init(&partition->outbox, &shared->outbox);
     partition->outbox.header.producer_id = partition->user.producer_id;
     return ok && partition->topic != NULL;
@@ -637,10 +565,7 @@ void partition_reset(struct partition *partition) {
 static void closed_at_broker(struct connection_request *request, const struct err *err,
                              const Pulsar__BaseCommand *reply) {
     (void)reply;
-    struct partition *partition = of_request(request);
-    let_go(partition);
-    set_state(partition, PARTITION_CLOSED, err != NULL ? err->text : "closed at the broker");
-    partition->shared->events->closed(partition);
+    end_closing(of_request(request), err != NULL ? err->text : "closed at the broker");
 }
 
 void partition_close(struct partition *partition) {

@@ -85,8 +85,6 @@ enum pulsar_send partition_send(struct partition *partition, const struct pulsar
                                 uint64_t token, struct err *err);
 /* Seals the open batches, if the broker is there to take them. */
 void partition_flush(struct partition *partition);
-/* Everything in it is undelivered, in order. Raises events. */
-void partition_give_up_messages(struct partition *partition, const struct err *err);
 /* Closes the producer at the broker; `closed` comes later, or never when the broker is silent.
  * Sends nothing more. */
 void partition_close(struct partition *partition);

@@ -1,5 +1,6 @@
 #include "pulsar/partition_list.h"
 
+#include "pulsar/report.h"
 #include "pulsar/topic.h"
 
 #include <inttypes.h>
@@ -77,7 +78,7 @@ void partition_list_flush(struct partition_list *list) {
 
 void partition_list_end(struct partition_list *list, const struct err *err) {
     for (uint32_t i = 0; i < list->made; i++) {
-        partition_give_up_messages(list->items[i], err);
+        report_all(list->items[i], err);
         partition_close(list->items[i]);
     }
 }

@@ -1,6 +1,8 @@
 #include "pulsar/producer.h"
 
 #include "pulsar/partition_list.h"
+#include "pulsar/producer_options.h"
+#include "pulsar/report.h"
 #include "pulsar/routing.h"
 #include "pulsar/topic.h"
 
@@ -10,12 +12,6 @@
 #include <stdlib.h>
 
 enum {
-    DEFAULT_BATCH_MESSAGES = 1000,
-    DEFAULT_BATCH_BYTES = 128 * 1024,
-    DEFAULT_BATCH_DELAY_MS = 10,
-    DEFAULT_PENDING_MESSAGES = 65536,
-    DEFAULT_PENDING_BYTES = 64 * 1024 * 1024,
-    DEFAULT_UPDATE_MS = 60000,
     CLOSE_WAIT_MS = 1000, /* for the broker's answers to CLOSE_PRODUCER */
     MAX_BINARY_KEY = 1024 * 1024,
 };
@@ -243,7 +239,7 @@ static void send_timeout(void *ctx) {
             err_set(&err, ERR_PULSAR_NOT_READY,
                     "topic %s: a message was not acknowledged within %" PRIu32 " ms (sendTimeout)",
                     partition->topic, producer->send_timeout_ms);
-            partition_give_up_messages(partition, &err);
+            report_all(partition, &err);
             since_ns = outbox_oldest_ns(&partition->outbox); /* the event may have sent more */
         }
         if (since_ns != 0 && since_ns + timeout_ns < next_ns) {
@@ -422,71 +418,45 @@ static void ask(void *ctx) {
                  again ? asked_again : asked);
 }
 
-static uint32_t or_default(uint32_t value, uint32_t default_value) {
-    return value != 0 ? value : default_value;
-}
-
-static bool check(const struct pulsar_producer_options *options, struct err *err) {
-    if (!options->explicit_sequence_ids) {
-        return true;
-    }
-    if (options->name.len == 0) {
-        return err_set(err, ERR_CONFIG,
-                       "sequence ids of one's own mean something only together with a producer "
-                       "name");
-    }
-    if (options->batching == PULSAR_BATCHING_KEY_BASED) {
-        return err_set(err, ERR_CONFIG,
-                       "key-based batches mix the order of sequence ids, so that the broker would "
-                       "take messages for duplicates");
-    }
-    return options->send_timeout_ms == 0 ||
-           err_set(err, ERR_CONFIG,
-                   "a message given up for sendTimeout could not follow later ones with its "
-                   "sequence id; set sendTimeout to 0");
-}
-
-static bool init(struct pulsar_producer *producer, const struct pulsar_producer_options *options,
+static bool init(struct pulsar_producer *producer, const struct pulsar_producer_options *given,
                  struct err *err) {
-    producer->topic = topic_full_name(options->topic, err);
-    if (producer->topic == NULL || !check(options, err)) {
+    struct pulsar_producer_options options = *given;
+    producer->topic = topic_full_name(options.topic, err);
+    if (producer->topic == NULL || !producer_options_complete(&options, err)) {
         return false;
     }
     struct partition_shared *shared = &producer->shared;
     struct outbox_shared *outbox = &shared->outbox;
-    if (!registration_options_init(&shared->registration, options, err)) {
+    if (!registration_options_init(&shared->registration, &options, err)) {
         return false;
     }
-    if (!compressor_init(&outbox->compressor, options->compression)) {
+    if (!compressor_init(&outbox->compressor, options.compression)) {
         return err_set(err, ERR_NOMEM, "no memory for a producer");
     }
     shared->events = &partition_events;
-    shared->wait_for_name = options->wait_for_name;
-    shared->batch_max_delay_ms = or_default(options->batch_max_delay_ms, DEFAULT_BATCH_DELAY_MS);
+    shared->wait_for_name = options.wait_for_name;
+    shared->batch_max_delay_ms = options.batch_max_delay_ms;
     outbox->lane = lane_of(producer);
     outbox->pool = client_batches(shared->client);
     outbox->budget = client_memory(shared->client);
-    outbox->explicit_ids = options->explicit_sequence_ids;
-    outbox->by_key = options->batching == PULSAR_BATCHING_KEY_BASED;
-    outbox->max_pending_bytes =
-        options->max_pending_bytes != 0 ? options->max_pending_bytes : DEFAULT_PENDING_BYTES;
+    outbox->explicit_ids = options.explicit_sequence_ids;
+    outbox->by_key = options.batching == PULSAR_BATCHING_KEY_BASED;
+    outbox->max_pending_bytes = options.max_pending_bytes;
     outbox->limits = (struct batch_limits){
-        .max_messages = or_default(options->batch_max_messages, DEFAULT_BATCH_MESSAGES),
-        .max_bytes = or_default(options->batch_max_bytes, DEFAULT_BATCH_BYTES),
+        .max_messages = options.batch_max_messages,
+        .max_bytes = options.batch_max_bytes,
         .max_message_size = CONNECTION_DEFAULT_MAX_MESSAGE_SIZE,
-        .raw = options->batching == PULSAR_BATCHING_NONE,
+        .raw = options.batching == PULSAR_BATCHING_NONE,
         .late_ids = outbox->by_key,
-        .max_whole_size = options->chunking ? outbox->max_pending_bytes : 0,
+        .max_whole_size = options.chunking ? outbox->max_pending_bytes : 0,
     };
-    producer->hashing = options->hashing;
-    producer->max_pending_messages =
-        or_default(options->max_pending_messages, DEFAULT_PENDING_MESSAGES);
-    producer->send_timeout_ms = options->send_timeout_ms;
-    producer->create_timeout_ms = options->create_timeout_ms;
-    producer->pinned_partitions = options->partitions;
-    if (options->partitions == 0 && !options->explicit_sequence_ids) {
-        producer->update_ms = or_default(options->partitions_update_ms, DEFAULT_UPDATE_MS);
-    }
+    producer->hashing = options.hashing;
+    producer->max_pending_messages = options.max_pending_messages;
+    producer->send_timeout_ms = options.send_timeout_ms;
+    producer->create_timeout_ms = options.create_timeout_ms;
+    producer->pinned_partitions = options.partitions;
+    bool grows = options.partitions == 0 && !options.explicit_sequence_ids;
+    producer->update_ms = grows ? options.partitions_update_ms : 0;
     return true;
 }
 

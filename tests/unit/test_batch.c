@@ -1,6 +1,6 @@
 #include "unit/cmocka_all.h"
 
-#include "pulsar/batch.h"
+#include "pulsar/batch_pool.h"
 #include "pulsar/wire.h"
 #include "pulsar_api.pb-c.h"
 
