@@ -1,5 +1,7 @@
 #include "aws/endpoint.h"
 
+#include "base/io_error.h"
+
 #include <aws/common/task_scheduler.h>
 #include <aws/http/connection_manager.h>
 #include <aws/http/http.h>
@@ -162,25 +164,12 @@ static bool is_tls_error(int error) {
 
 static const char *reason_of(int error) {
     switch (error) {
-    case AWS_IO_SOCKET_CONNECTION_REFUSED:
-        return "connection refused";
-    case AWS_IO_SOCKET_TIMEOUT:
-        return "no answer to the attempt to connect";
-    case AWS_IO_SOCKET_NO_ROUTE_TO_HOST:
-        return "no route to the host";
-    case AWS_IO_DNS_INVALID_NAME:
-    case AWS_IO_DNS_NO_ADDRESS_FOR_HOST:
-    case AWS_IO_DNS_QUERY_FAILED:
-    case AWS_IO_DNS_QUERY_AGAIN:
-    case AWS_IO_DNS_HOST_REMOVED_FROM_CACHE:
-        return "the host name could not be resolved";
     case AWS_ERROR_HTTP_CONNECTION_MANAGER_ACQUISITION_TIMEOUT:
         return "no connection within the time for it";
-    case AWS_IO_SOCKET_CLOSED:
     case AWS_ERROR_HTTP_CONNECTION_CLOSED:
-        return "closed by the other side";
+        return io_error_text(AWS_IO_SOCKET_CLOSED);
     default:
-        return aws_error_str(error);
+        return io_error_text(error);
     }
 }
 

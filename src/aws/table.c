@@ -84,32 +84,35 @@ static void add_expression(struct buf *body, const struct table_expression *expr
     }
 }
 
+/* which: the table's item by its key, or the item as it shall be. */
+static struct service_call *change(struct service *service, struct str target, struct str table,
+                                   const char *which, struct str json,
+                                   const struct table_expression *expression, table_done *done,
+                                   void *ctx) {
+    struct buf body;
+    begin(&body, table);
+    control_add_json(&body, which, json);
+    add_expression(&body, expression);
+    return end(service, target, &body, done, ctx);
+}
+
 struct service_call *table_put(struct service *service, struct str table, struct str item_json,
                                const struct table_expression *expression, table_done *done,
                                void *ctx) {
-    struct buf body;
-    begin(&body, table);
-    control_add_json(&body, "Item", item_json);
-    add_expression(&body, expression);
-    return end(service, STR("DynamoDB_20120810.PutItem"), &body, done, ctx);
+    return change(service, STR("DynamoDB_20120810.PutItem"), table, "Item", item_json, expression,
+                  done, ctx);
 }
 
 struct service_call *table_update(struct service *service, struct str table, struct str key_json,
                                   const struct table_expression *expression, table_done *done,
                                   void *ctx) {
-    struct buf body;
-    begin(&body, table);
-    control_add_json(&body, "Key", key_json);
-    add_expression(&body, expression);
-    return end(service, STR("DynamoDB_20120810.UpdateItem"), &body, done, ctx);
+    return change(service, STR("DynamoDB_20120810.UpdateItem"), table, "Key", key_json, expression,
+                  done, ctx);
 }
 
 struct service_call *table_delete(struct service *service, struct str table, struct str key_json,
                                   const struct table_expression *expression, table_done *done,
                                   void *ctx) {
-    struct buf body;
-    begin(&body, table);
-    control_add_json(&body, "Key", key_json);
-    add_expression(&body, expression);
-    return end(service, STR("DynamoDB_20120810.DeleteItem"), &body, done, ctx);
+    return change(service, STR("DynamoDB_20120810.DeleteItem"), table, "Key", key_json, expression,
+                  done, ctx);
 }

@@ -1,5 +1,6 @@
 #include "pulsar/oauth2_http.h"
 
+#include "base/io_error.h"
 #include "pulsar/secret.h"
 
 #include <aws/http/connection.h>
@@ -80,27 +81,8 @@ void oauth2_http_cancel(struct oauth2_http *http) {
 }
 
 static void set_failure(struct oauth2_http *http, const char *what, int error) {
-    const char *reason = aws_error_str(error);
-    switch (error) {
-    case AWS_IO_SOCKET_CONNECTION_REFUSED:
-        reason = "connection refused";
-        break;
-    case AWS_IO_SOCKET_TIMEOUT:
-        reason = "no answer to the attempt to connect";
-        break;
-    case AWS_IO_DNS_INVALID_NAME:
-    case AWS_IO_DNS_NO_ADDRESS_FOR_HOST:
-    case AWS_IO_DNS_QUERY_FAILED:
-    case AWS_IO_DNS_QUERY_AGAIN:
-        reason = "the host name could not be resolved";
-        break;
-    case AWS_IO_SOCKET_CLOSED:
-    case AWS_ERROR_HTTP_CONNECTION_CLOSED:
-        reason = "closed by the other side";
-        break;
-    default:
-        break;
-    }
+    bool closed = error == AWS_ERROR_HTTP_CONNECTION_CLOSED;
+    const char *reason = io_error_text(closed ? AWS_IO_SOCKET_CLOSED : error);
     if (!err_is_set(&http->failure)) {
         err_set(&http->failure, ERR_PULSAR_NO_TOKEN, "%s %s://%s: %s", what,
                 http->url.tls ? "https" : "http", http->url.authority, reason);

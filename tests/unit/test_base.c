@@ -1,9 +1,12 @@
-/* base: err, str, buf, backoff, page. */
+/* base: err, io_error, str, buf, backoff, page. */
 #include "base/backoff.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/io_error.h"
 #include "base/page.h"
 #include "base/str.h"
+
+#include <aws/io/io.h>
 
 #include "cmocka_all.h"
 
@@ -61,6 +64,15 @@ static void every_error_has_a_sentence_and_an_exit_code(void **state) {
         assert_true(strlen(err_code_meaning((enum err_code)code)) > 8);
         assert_in_range(err_exit_code((enum err_code)code), 1, 5);
     }
+}
+
+static void io_errors_have_words(void **state) {
+    (void)state;
+    assert_string_equal(io_error_text(AWS_IO_SOCKET_CONNECTION_REFUSED), "connection refused");
+    assert_string_equal(io_error_text(AWS_IO_DNS_QUERY_AGAIN),
+                        "the host name could not be resolved");
+    assert_string_equal(io_error_text(AWS_IO_SOCKET_CLOSED), "closed by the other side");
+    assert_string_equal(io_error_text(AWS_ERROR_OOM), aws_error_str(AWS_ERROR_OOM));
 }
 
 /* ---- str ---- */
@@ -269,6 +281,7 @@ int main(void) {
         cmocka_unit_test(err_context_cuts_the_end_not_the_start),
         cmocka_unit_test(err_is_one_clean_line),
         cmocka_unit_test(every_error_has_a_sentence_and_an_exit_code),
+        cmocka_unit_test(io_errors_have_words),
         cmocka_unit_test(str_compares_and_copies),
         cmocka_unit_test(str_to_u64_refuses_what_is_no_number),
         cmocka_unit_test(str_cuts_between_characters),
