@@ -46,7 +46,10 @@ static void wrong_names(void **state) {
         struct err err = ERR_NONE;
         assert_null(topic_full_name(str_of(bad[i]), &err));
         assert_int_equal(err.code, ERR_CONFIG);
-        assert_non_null(strstr(err.text, bad[i]));
+        char shown[64]; /* an error's text is one clean line */
+        assert_true(str_copy(str_of(bad[i]), shown, sizeof shown));
+        str_clean(shown);
+        assert_non_null(strstr(err.text, shown));
     }
     struct err err = ERR_NONE;
     assert_null(topic_full_name(STR("with\0nul"), &err));
