@@ -1,6 +1,7 @@
 #include "aws/credentials.h"
 
 #include "aws/credentials_chain.h"
+#include "aws/credentials_plugin.h"
 #include "base/backoff.h"
 #include "base/lane.h"
 #include "base/log.h"
@@ -45,7 +46,8 @@ struct credentials {
 
     pthread_t thread;
     bool has_thread;
-    char *access_key; /* NULL: the chain */
+    struct credentials_plugin *plugin; /* NULL: none */
+    char *access_key;                  /* NULL: the plugin or the chain */
     char *secret_key;
     char *session_token;
     char *role_arn; /* NULL: none */
@@ -72,6 +74,7 @@ static void unref(struct credentials *credentials) {
     }
     aws_credentials_release(credentials->keys);
     aws_credentials_release(credentials->answer);
+    credentials_plugin_close(credentials->plugin);
     wipe(credentials->access_key);
     wipe(credentials->secret_key);
     wipe(credentials->session_token);
@@ -254,6 +257,13 @@ static struct aws_credentials *assume(struct credentials *credentials, struct la
     return keys;
 }
 
+static struct aws_credentials *ask_plugin(struct credentials *credentials, struct err *err) {
+    pthread_mutex_unlock(&credentials->lock);
+    struct aws_credentials *keys = credentials_plugin_get(credentials->plugin, err);
+    pthread_mutex_lock(&credentials->lock);
+    return keys;
+}
+
 /* With the lock held, but for the time of waiting. NULL and err on failure. */
 static struct aws_credentials *fetch_keys(struct credentials *credentials, struct lane *lane,
                                           struct err *err) {
@@ -267,6 +277,9 @@ static struct aws_credentials *fetch_keys(struct credentials *credentials, struc
         if (keys == NULL) {
             err_set(err, ERR_NOMEM, "no memory for credentials");
         }
+    } else if (credentials->plugin != NULL) {
+        keys = ask_plugin(credentials, err);
+        buf_add_text(&source, "plugin");
     } else {
         keys = search(credentials, lane, &source, err);
     }
@@ -373,6 +386,20 @@ static bool copy_options(struct credentials *credentials,
            (options->external_id.len == 0 || !role || credentials->external_id != NULL);
 }
 
+static bool open_plugin(struct credentials *credentials, const struct credentials_options *options,
+                        struct err *err) {
+    char *path = str_dup(options->plugin);
+    char *param = str_dup(options->plugin_param);
+    if (path != NULL && param != NULL) {
+        credentials->plugin = credentials_plugin_open(path, param, err);
+    } else {
+        err_set(err, ERR_NOMEM, "no memory for credentials");
+    }
+    free(path);
+    wipe(param);
+    return credentials->plugin != NULL;
+}
+
 static bool start(struct credentials *credentials) {
     if (credentials->access_key != NULL && credentials->role_arn == NULL) {
         (void)str_copy(STR(GIVEN_KEYS), credentials->source, sizeof credentials->source);
@@ -401,6 +428,10 @@ struct credentials *credentials_new(const struct credentials_options *options, s
     pthread_mutex_init(&credentials->lock, NULL);
     pthread_cond_init(&credentials->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    if (options->plugin.len > 0 && !open_plugin(credentials, options, err)) {
+        unref(credentials);
+        return NULL;
+    }
     if (!copy_options(credentials, options) || !start(credentials)) {
         err_set(err, ERR_NOMEM, "no memory or no thread for credentials");
         unref(credentials);

@@ -15,6 +15,8 @@ struct aws_tls_ctx;
 struct credentials;
 
 struct credentials_options {
+    struct str plugin; /* path of a shared object that gives the keys; empty: none */
+    struct str plugin_param;
     struct str access_key; /* with secret_key: static keys; else the default chain */
     struct str secret_key;
     struct str session_token; /* may be empty */

@@ -109,6 +109,8 @@ static struct aws_tls_ctx *new_tls(struct err *err) {
 static struct credentials *new_credentials(const struct runtime *runtime,
                                            const struct config_access *access, struct err *err) {
     struct credentials_options options = {
+        .plugin = str_of(access->plugin),
+        .plugin_param = str_of(access->plugin_param),
         .access_key = str_of(access->access_key),
         .secret_key = str_of(access->secret_key),
         .session_token = str_of(access->session_token),

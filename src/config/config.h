@@ -47,6 +47,8 @@ struct config_origin {
 
 /* Whose keys sign requests. Texts are never NULL. */
 struct config_access {
+    char *plugin; /* path of a shared object that gives the keys; empty: none */
+    char *plugin_param;
     char *access_key; /* all three empty: the default chain */
     char *secret_key;
     char *session_token;

@@ -82,8 +82,9 @@ static bool check_static_keys(const struct config *config, enum config_key key, 
 /* plugin and param: awsCredentialPluginName and awsCredentialPluginParam, or those of the lease table. */
 static bool check_access(struct config *config, enum config_key plugin, enum config_key param,
                          struct config_access *to, struct err *err) {
-    char **const fields[] = {&to->access_key, &to->secret_key,   &to->session_token,
-                             &to->role_arn,   &to->role_session, &to->external_id};
+    char **const fields[] = {&to->plugin,       &to->plugin_param,  &to->access_key,
+                             &to->secret_key,   &to->session_token, &to->role_arn,
+                             &to->role_session, &to->external_id};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (!config_derive(fields[i], STR_NONE, err)) {
             return false;
@@ -99,11 +100,15 @@ static bool check_access(struct config *config, enum config_key plugin, enum con
                config_note(config, err, "%s is ignored: AwsDefaultProviderChainPlugin takes none",
                            property_of(param)->name);
     }
+    if (name[0] == '/') {
+        return config_derive(&to->plugin, str_of(name), err) &&
+               config_derive(&to->plugin_param, str_of(config->texts[param]), err);
+    }
     if (name[0] != '\0') {
         return config_fail(config, plugin, err,
                            "no credential plugin that is known here; allowed: nothing (keys in "
-                           "%s, or the default chain), AwsDefaultProviderChainPlugin or "
-                           "STSAssumeRoleProviderPlugin",
+                           "%s, or the default chain), AwsDefaultProviderChainPlugin, "
+                           "STSAssumeRoleProviderPlugin, or the absolute path of a shared object",
                            property_of(param)->name);
     }
     return !has_param || check_static_keys(config, param, property_of(plugin)->name, to, err);
@@ -123,6 +128,8 @@ bool config_access_check(struct config *config, struct err *err) {
 }
 
 void config_access_done(struct config_access *access) {
+    free(access->plugin);
+    free(access->plugin_param);
     free(access->access_key);
     free(access->secret_key);
     free(access->session_token);
@@ -132,7 +139,8 @@ void config_access_done(struct config_access *access) {
 }
 
 const char *config_access_source(const struct config_access *access) {
-    return access->access_key[0] != '\0' ? "static keys"
-           : access->role_arn[0] != '\0' ? "role by default chain"
-                                         : "default chain";
+    return access->plugin[0] != '\0'       ? "plugin"
+           : access->access_key[0] != '\0' ? "static keys"
+           : access->role_arn[0] != '\0'   ? "role by default chain"
+                                           : "default chain";
 }

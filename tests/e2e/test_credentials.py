@@ -13,7 +13,7 @@ import pytest
 from certificates import Authority
 from doubles import Double
 from key_places import KeyPlaces, iso
-from program import Program
+from program import BINARY, Program
 from servers import wait_for
 from test_doubles import ARN, PARENT
 
@@ -159,6 +159,14 @@ def test_the_java_connectors_role(account: Account, places: KeyPlaces) -> None:
     assert set(places.tunnels) == {"sts.us-east-1.amazonaws.com:443"}
     form = places.roles[0]
     assert (form["by"], form["RoleSessionName"], form["ExternalId"]) == ("VARIABLE", "s", "x")
+
+
+def test_a_plugin_of_ones_own(account: Account) -> None:
+    account.configs = {
+        "awsCredentialPluginName": str(BINARY.resolve().parent / "examples" / "credentials_plugin.so"),
+        "awsCredentialPluginParam": str(account.write("keys", "PLUGIN\na-secret\n")),
+    }
+    account.assert_source("PLUGIN", "plugin")
 
 
 def test_a_failure_says_what_was_tried(account: Account) -> None:

@@ -430,6 +430,18 @@ static void credentials(void **state) {
     config_free(config);
 }
 
+static void a_plugin_of_ones_own(void **state) {
+    (void)state;
+    const char *const sets[] = {ARN_SET, "topicName=t", "awsCredentialPluginName=/lib/keys.so",
+                                NULL};
+    const char *const param[] = {PARAM_VARIABLE "=anything at all", NULL};
+    struct config *config = load_good(NULL, sets, param);
+    assert_string_equal(config->access.plugin, "/lib/keys.so");
+    assert_string_equal(config->access.plugin_param, "anything at all");
+    assert_string_equal(config->access.access_key, "");
+    config_free(config);
+}
+
 static void secrets_are_masked(void **state) {
     (void)state;
     const char *const sets[] = {
@@ -644,7 +656,8 @@ static void what_this_version_does_not_do(void **state) {
         "awsCredentialPluginName=com.example.Mine",
         "--set: awsCredentialPluginName is \"com.example.Mine\": no credential plugin "
         "that is known here; allowed: nothing (keys in awsCredentialPluginParam, or "
-        "the default chain), AwsDefaultProviderChainPlugin or STSAssumeRoleProviderPlugin");
+        "the default chain), AwsDefaultProviderChainPlugin, STSAssumeRoleProviderPlugin, or the "
+        "absolute path of a shared object");
 }
 
 static void tls_by_the_names_of_client_conf(void **state) {
@@ -1041,6 +1054,7 @@ int main(void) {
         cmocka_unit_test(names_of_choices_and_units),
         cmocka_unit_test(state_directory_follows_the_environment),
         cmocka_unit_test(credentials),
+        cmocka_unit_test(a_plugin_of_ones_own),
         cmocka_unit_test(secrets_are_masked),
         cmocka_unit_test(table_names_have_one_dash_for_a_character),
         cmocka_unit_test(what_is_missing),

@@ -165,6 +165,67 @@ static void a_role_that_cannot_be_assumed_says_so(void **state) {
     unsetenv("AWS_REGION");
 }
 
+/* With the plugin of examples/. */
+static void a_plugin_gives_keys_and_newer_ones(void **state) {
+    (void)state;
+    char path[] = "/tmp/d2p_keys_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    dprintf(fd, "FIRST\nsecret\ntoken\n");
+    struct credentials_options options = {.plugin = STR(TEST_PLUGIN), .plugin_param = str_of(path)};
+    struct err err = ERR_NONE;
+    struct credentials *credentials = credentials_new(&options, &err);
+    if (credentials == NULL) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(credentials_wait(credentials, 30000, &err));
+    assert_key(credentials, "FIRST");
+    assert_source(credentials, "plugin");
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, "SECOND\nsecret\n", 14, 0), 14);
+    assert_true(credentials_refresh(credentials));
+    struct aws_credentials *keys = credentials_get(credentials);
+    while (aws_credentials_get_access_key_id(keys).len ==
+           5) { /* the test's own time limit ends this */
+        aws_credentials_release(keys);
+        usleep(20000);
+        keys = credentials_get(credentials);
+    }
+    aws_credentials_release(keys);
+    assert_key(credentials, "SECOND");
+    credentials_free(credentials);
+
+    assert_int_equal(ftruncate(fd, 3), 0);
+    credentials = credentials_new(&options, &err);
+    assert_non_null(credentials);
+    assert_false(credentials_wait(credentials, 30000, &err));
+    assert_non_null(
+        strstr(err.text, "credentials_plugin.so has no AWS credentials: /tmp/d2p_keys_"));
+    assert_non_null(strstr(err.text, "it has no second line, the secret key"));
+    credentials_free(credentials);
+    close(fd);
+    unlink(path);
+}
+
+static void what_is_no_plugin_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {
+        {"/nonexistent/keys.so", "awsCredentialPluginName: /nonexistent/keys.so: "},
+        {"/proc/self/exe", "awsCredentialPluginName: "},
+        {TEST_PLUGIN, "credentials_plugin.so: awsCredentialPluginParam: it must be the path of a "
+                      "file with keys"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct credentials_options options = {.plugin = str_of(bad[i][0])};
+        struct err err = ERR_NONE;
+        assert_null(credentials_new(&options, &err));
+        assert_int_equal(err.code, ERR_CONFIG);
+        if (strstr(err.text, bad[i][1]) == NULL) {
+            fail_msg("%s", err.text);
+        }
+    }
+}
+
 static void lifetimes(void **state) {
     (void)state;
     const uint64_t now = 1700000000;
@@ -218,6 +279,8 @@ int main(void) {
         cmocka_unit_test(a_failure_names_what_was_tried),
         cmocka_unit_test(a_blocking_provider_blocks_nobody),
         cmocka_unit_test(a_role_that_cannot_be_assumed_says_so),
+        cmocka_unit_test(a_plugin_gives_keys_and_newer_ones),
+        cmocka_unit_test(what_is_no_plugin_is_refused),
         cmocka_unit_test(lifetimes),
     };
     return cmocka_run_group_tests_name("credentials", tests, setup, teardown);
