@@ -4,6 +4,7 @@
 #include "config/source_key.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static void add_member(struct buf *to, const char *name, const char *text) {
     buf_add_format(to, "\"%s\": ", name);
@@ -99,8 +100,8 @@ static void add_source_keys(struct buf *to, const char *parent, /* NOLINT(misc-n
             buf_add_text(to, "{\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
                              "\"properties\": {\n");
             char deeper[32];
-            (void)str_copy(str_of(indent), deeper, sizeof deeper - 2);
-            add_source_keys(to, row->path, strncat(deeper, "  ", 2));
+            (void)snprintf(deeper, sizeof deeper, "%s  ", indent);
+            add_source_keys(to, row->path, deeper);
             buf_add_format(to, "\n%s}}", indent);
         } else if (row->kind == SOURCE_KEY_ALIAS) {
             buf_add_format(to, "{\"$ref\": \"#/$defs/properties/properties/%s\"}",
