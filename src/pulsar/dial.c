@@ -165,8 +165,8 @@ void dial_cancel(struct dial *dial) {
 /* A port out of the ephemeral range on this machine, on which nobody listens, can connect to
  * itself: both ends are then the same. */
 static bool is_itself(int fd) {
-    union endpoint here;
-    union endpoint there;
+    union endpoint here = {.any.sa_family = AF_UNSPEC};
+    union endpoint there = {.any.sa_family = AF_UNSPEC};
     socklen_t here_len = sizeof here;
     socklen_t there_len = sizeof there;
     return getsockname(fd, &here.any, &here_len) == 0 &&

@@ -11,7 +11,8 @@ static void free_item(Pulsar__KeyValue *item) {
 }
 
 bool key_values_add(struct key_values *values, struct str name, struct str value) {
-    Pulsar__KeyValue **items = realloc(values->items, (values->count + 1) * sizeof(*items));
+    Pulsar__KeyValue **items =
+        realloc(values->items, (values->count + 1) * sizeof(Pulsar__KeyValue *));
     if (items == NULL) {
         return false;
     }

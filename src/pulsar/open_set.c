@@ -10,7 +10,7 @@ enum { BUCKETS = 1024 }; /* a power of two, about the messages of a full set */
 bool open_set_init(struct open_set *set, bool by_key) {
     *set = (struct open_set){.first = NULL};
     if (by_key) {
-        set->buckets = calloc(BUCKETS, sizeof set->buckets[0]);
+        set->buckets = calloc(BUCKETS, sizeof(struct batch *));
     }
     return !by_key || set->buckets != NULL;
 }

@@ -23,7 +23,7 @@ static struct partition *new_partition(struct partition_shared *shared, const ch
 
 static bool add(struct partition_list *list, struct partition_shared *shared, const char *topic,
                 uint32_t wanted, bool plain) {
-    struct partition **items = realloc(list->items, wanted * sizeof list->items[0]);
+    struct partition **items = realloc(list->items, wanted * sizeof(struct partition *));
     if (items == NULL) {
         return false;
     }
