@@ -69,11 +69,14 @@ static void iterator_format(const struct fake_stream *stream, const struct fake_
     char plain[FAKE_SHARD_ID_MAX + 80];
     int len = snprintf(plain, sizeof plain, "%s %" PRIu64 " %" PRId64 " %" PRIu64, shard->id,
                        position, now_ms, shard->generation);
-    int at = snprintf(to, ITERATOR_MAX, "%s|1|", stream->arn);
-    for (int i = 0; i < len; i++) {
-        at += snprintf(to + at, ITERATOR_MAX - (size_t)at, "%02x",
-                       (unsigned)((unsigned char)plain[i] ^ VEIL));
+    static const char digits[] = "0123456789abcdef";
+    char *at = to + snprintf(to, ITERATOR_MAX, "%s|1|", stream->arn);
+    for (int i = 0; i < len && at < to + ITERATOR_MAX - 3; i++) {
+        unsigned char veiled = (unsigned char)plain[i] ^ VEIL;
+        *at++ = digits[veiled >> 4];
+        *at++ = digits[veiled & 15];
     }
+    *at = '\0';
 }
 
 static int hex_value(char c) {
