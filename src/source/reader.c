@@ -179,6 +179,11 @@ static void lose(struct reader *reader, const struct err *err) {
     if (horizon_moved(reader, err)) {
         return;
     }
+    if (!holds_lease(reader)) {
+        /* Its next owner may have read them, and they were trimmed since: look again when it was renewed. */
+        set_state(reader, READER_ITERATOR, "without a lease");
+        return;
+    }
     char text[SEQNO_MAX_DIGITS + 1];
     struct str after = last_position(reader, text);
     worker_count(&reader->worker->stats.gaps, 1);
@@ -287,6 +292,9 @@ static bool take_timestamp_iterator(struct reader *reader) {
 
 static void take_iterator(void *ctx) {
     struct reader *reader = ctx;
+    if (!holds_lease(reader)) {
+        return; /* goes on when it was renewed, ends when it is lost */
+    }
     if (take_timestamp_iterator(reader)) {
         return;
     }
@@ -400,7 +408,6 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
     reader->horizon_moves = 0;
     reader->has_record = false;
     worker_count(&reader->worker->stats.bytes_read, page->len);
-    set_state(reader, READER_FEEDING, "page");
     struct err broken = ERR_NONE;
     if (!record_page_open(&reader->walk, str_make(page->data, page->len), &broken)) {
         page_free(page);
@@ -408,6 +415,7 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
         call_failed(reader, &broken, poll_now);
         return;
     }
+    set_state(reader, READER_FEEDING, "page");
     feed(reader);
 }
 
@@ -547,8 +555,12 @@ static void feed(struct reader *reader) {
 void reader_resume(struct reader *reader) {
     if (reader->state == READER_FEEDING) {
         feed(reader);
-    } else if (reader->state == READER_WAITING && !reader->timer.armed) {
+    } else if (reader->timer.armed) {
+        return;
+    } else if (reader->state == READER_WAITING) {
         poll_now(reader);
+    } else if (reader->state == READER_ITERATOR && reader->call == NULL) {
+        take_iterator(reader);
     }
 }
 
