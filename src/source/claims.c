@@ -24,9 +24,28 @@ static void settled(struct claims *claims) {
     claims->events.settled(claims->ctx);
 }
 
+static bool is_mine(const struct claims *claims, const struct shard *shard) {
+    return str_equal(str_of(shard->lease.owner), claims->common->options.worker_id);
+}
+
+/* By this worker. */
+static bool is_wanted(const struct claims *claims, const struct shard *shard) {
+    return str_equal(str_of(shard->lease.wanted_by), claims->common->options.worker_id);
+}
+
+static void given_back(void *ctx, const struct err *err, bool earlier);
+
+static void give_back(struct claims *claims, struct shard *shard) {
+    lease_table_change(claims->table, LEASE_RELEASE, &shard->lease, NULL, given_back, shard);
+}
+
 static void given_back(void *ctx, const struct err *err, bool earlier) {
-    (void)earlier;
     struct shard *shard = ctx;
+    if (err == NULL && earlier && is_mine(shard->claims, shard)) {
+        /* An earlier write stood in the way, whose reply was lost. */
+        give_back(shard->claims, shard);
+        return;
+    }
     if (err != NULL) {
         LOG_WARN("lease", "not-released", LOG_TEXT("shard", shard->node->id), LOG_ERR(err));
     }
@@ -38,7 +57,7 @@ static void given_back(void *ctx, const struct err *err, bool earlier) {
 static void seen_now(struct claims *claims, struct shard *shard) {
     shard->has_lease = shard->lease.key[0] != '\0';
     shard->expired = false;
-    shard->asked_ns = 0;
+    shard->asked_ns = is_wanted(claims, shard) ? now_ns(claims) : 0;
     lease_watch_see(&shard->watch, shard->lease.counter, now_ns(claims));
     shard_settle(shard);
 }
@@ -50,6 +69,9 @@ static void not_claimed(struct claims *claims, struct shard *shard, const struct
         seen_now(claims, shard);
         return;
     }
+    if (err->class == ERR_CLASS_RETRY) {
+        shard->asked_ns = now_ns(claims); /* it may have been carried out: the next scan shows it */
+    }
     shard_settle(shard);
     if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
         claims->events.failed(claims->ctx, err);
@@ -58,14 +80,56 @@ static void not_claimed(struct claims *claims, struct shard *shard, const struct
     }
 }
 
+/* At a stop: its owner has been told, or has handed it over a moment ago. */
+static void not_asked(void *ctx, const struct err *err, bool earlier) {
+    (void)earlier;
+    struct shard *shard = ctx;
+    struct claims *claims = shard->claims;
+    if (err != NULL && err->code == ERR_LEASE_LOST && is_mine(claims, shard)) {
+        give_back(claims, shard);
+        return;
+    }
+    shard_set_state(shard, SHARD_IDLE);
+    settled(claims);
+}
+
+/* Nobody else would look after it before it looks abandoned. */
+static void leave(struct claims *claims, struct shard *shard) {
+    shard_set_state(shard, SHARD_CLAIMING);
+    shard->claims = claims;
+    claims->under_way++;
+    if (is_mine(claims, shard)) {
+        give_back(claims, shard);
+    } else {
+        lease_table_change(claims->table, LEASE_UNWANT, &shard->lease, NULL, not_asked, shard);
+    }
+}
+
+/* A take or a wish is over, which may have come too late. */
+static void tried(struct claims *claims, struct shard *shard) {
+    if (claims->stopping && shard->asked_ns != 0 && shard->state == SHARD_IDLE) {
+        leave(claims, shard);
+    }
+    settled(claims);
+}
+
+static void claimed(void *ctx, const struct err *err, bool earlier);
+
+static void take(struct claims *claims, struct shard *shard) {
+    shard->claimed_ns = now_ns(claims);
+    lease_table_change(claims->table, LEASE_TAKE, &shard->lease, NULL, claimed, shard);
+}
+
 static void claimed(void *ctx, const struct err *err, bool earlier) {
-    (void)earlier; /* it is ours, whichever write made it so */
     struct shard *shard = ctx;
     struct claims *claims = shard->claims;
     if (err != NULL) {
         not_claimed(claims, shard, err);
     } else if (claims->stopping) {
-        lease_table_change(claims->table, LEASE_RELEASE, &shard->lease, NULL, given_back, shard);
+        give_back(claims, shard);
+        return;
+    } else if (earlier) {
+        take(claims, shard); /* nobody knows how long ago the write was that made it ours */
         return;
     } else if (shard->lease.checkpoint.kind == POSITION_SHARD_END) {
         shard_settle(shard); /* finished meanwhile */
@@ -75,7 +139,7 @@ static void claimed(void *ctx, const struct err *err, bool earlier) {
         shard->asked_ns = 0;
         claims->events.taken(claims->ctx, shard);
     }
-    settled(claims);
+    tried(claims, shard);
 }
 
 static void asked(void *ctx, const struct err *err, bool earlier) {
@@ -91,20 +155,26 @@ static void asked(void *ctx, const struct err *err, bool earlier) {
         claims->asking = true;
         shard_settle(shard);
     }
-    settled(claims);
+    tried(claims, shard);
 }
 
 static void begin(struct claims *claims, struct shard *shard) {
-    bool take = shard->verdict == TAKER_TAKE;
-    if (shard->state != SHARD_IDLE || !shard->has_lease || (take && !shard_is_ready(shard))) {
+    if (claims->stopping) {
+        leave(claims, shard);
+        return;
+    }
+    bool takes = shard->verdict == TAKER_TAKE;
+    if (shard->state != SHARD_IDLE || !shard->has_lease || (takes && !shard_is_ready(shard))) {
         return; /* things have changed */
     }
     shard_set_state(shard, SHARD_CLAIMING);
     shard->claims = claims;
-    shard->claimed_ns = now_ns(claims);
     claims->under_way++;
-    lease_table_change(claims->table, take ? LEASE_TAKE : LEASE_WANT, &shard->lease, NULL,
-                       take ? claimed : asked, shard);
+    if (takes) {
+        take(claims, shard);
+    } else {
+        lease_table_change(claims->table, LEASE_WANT, &shard->lease, NULL, asked, shard);
+    }
 }
 
 static void pump(struct claims *claims) {
@@ -139,17 +209,16 @@ static void enqueue(struct claims *claims, struct shard *shard, enum taker_verdi
 
 /* ---- sharing ---- */
 
-static bool is_mine(const struct claims *claims, const struct shard *shard) {
-    return str_equal(str_of(shard->lease.owner), claims->common->options.worker_id);
-}
-
 /* Does the shard still wait for its owner to hand it over? In vain when it does so for too long: then it is taken as KCL
  * takes it. */
 static bool waits_for_owner(struct claims *claims, struct shard *shard) {
     const struct lease *lease = &shard->lease;
+    if (shard->asked_ns > claims->seen_ns) {
+        claims->asking = true; /* no scan can have seen what became of it */
+        return true;
+    }
     bool asks = shard->asked_ns != 0 && lease->owner[0] != '\0' && !shard->expired &&
-                !is_mine(claims, shard) &&
-                str_equal(str_of(lease->wanted_by), claims->common->options.worker_id);
+                !is_mine(claims, shard) && is_wanted(claims, shard);
     if (!asks) {
         shard->asked_ns = 0;
         return false;
@@ -210,10 +279,11 @@ static bool decide(struct claims *claims, struct taker_lease *leases, struct sha
     return true;
 }
 
-void claims_share(struct claims *claims) {
+void claims_share(struct claims *claims, uint64_t seen_ns) {
     if (claims->stopping) {
         return;
     }
+    claims->seen_ns = seen_ns;
     clear(claims);
     claims->asking = false;
     size_t count = 0;
@@ -272,4 +342,18 @@ void claims_init(struct claims *claims, const struct source_common *common,
 void claims_stop(struct claims *claims) {
     claims->stopping = true;
     clear(claims);
+    if (claims->table == NULL) {
+        return;
+    }
+    size_t count = 0;
+    struct err err;
+    struct shard_node *const *nodes = shard_graph_sorted(claims->graph, &count, &err);
+    for (size_t i = 0; nodes != NULL && i < count; i++) {
+        struct shard *shard = nodes[i]->user;
+        if (shard != NULL && shard->state == SHARD_IDLE && shard->has_lease &&
+            (shard->asked_ns != 0 || is_wanted(claims, shard) || is_mine(claims, shard))) {
+            enqueue(claims, shard, TAKER_LEAVE);
+        }
+    }
+    pump(claims);
 }

@@ -27,6 +27,7 @@ struct claims {
     void *ctx;
     struct aws_linked_list queue;
     uint32_t under_way;
+    uint64_t seen_ns; /* begin of the newest whole scan */
     bool asking; /* some owner is asked and has not handed over yet */
     bool stopping;
 };
@@ -34,15 +35,16 @@ struct claims {
 void claims_init(struct claims *claims, const struct source_common *common,
                  struct lease_table *table, struct shard_graph *graph,
                  const struct claims_events *events, void *ctx);
-/* Decides anew about all leases and begins to carry it out. After a scan, since the shards' `expired` is as it saw them. */
-void claims_share(struct claims *claims);
+/* Decides anew about all leases and begins to carry it out. What the shards' leases are is as the newest whole scan saw it,
+ * which began at seen_ns. */
+void claims_share(struct claims *claims, uint64_t seen_ns);
 /* What was asked for that other worker in vain, or some moments ago: look again soon. */
 bool claims_are_asking(const struct claims *claims);
 /* Takes the children of a shard that was finished here, if they are free, whatever the balance: nobody else knows as soon. */
 void claims_follow(struct claims *claims, const struct shard *parent);
 /* Nothing is queued or under way. */
 bool claims_are_idle(const struct claims *claims);
-/* Begins nothing more; what is still taken is given back. */
+/* Takes nothing more. What is taken all the same, or handed over, is given back; what was asked for is not any more. */
 void claims_stop(struct claims *claims);
 
 #endif

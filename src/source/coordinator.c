@@ -34,6 +34,7 @@ struct coordinator {
     bool first_start; /* the first scan saw no lease of this stream */
     uint32_t scan;    /* number of the newest scan */
     uint64_t scan_began_ns;
+    uint64_t seen_ns; /* when the newest scan that came to its end began */
     int64_t start_ms; /* d2pStart for new roots; 0: none */
     struct lane_timer scan_timer;
 
@@ -180,7 +181,7 @@ static void share(struct coordinator *coordinator) {
         return;
     }
     if (coordinator->leases != NULL) {
-        claims_share(&coordinator->claims);
+        claims_share(&coordinator->claims, coordinator->seen_ns);
     } else {
         open_all(coordinator);
     }
@@ -356,6 +357,7 @@ static void scanned(void *ctx, const struct err *err) {
     }
     bool still = true;
     if (err == NULL) {
+        coordinator->seen_ns = coordinator->scan_began_ns;
         sweep_end_scan(&coordinator->sweep, coordinator->scan_began_ns,
                        coordinator->discovery.server_time_ms);
         still = look_at_leases(coordinator);

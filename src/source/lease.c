@@ -139,6 +139,7 @@ void lease_write_done(struct lease_write *write) {
 #define REMOVE_PENDING " REMOVE #pending, #pendingSub"
 #define IF_COUNTER "#counter = :old"
 #define IF_NOT_ENDED " AND #checkpoint <> :end"
+#define IF_WANTED " AND #wanted = :to"
 
 /* Starts a request: the buffer holds the key, then (behind *ret_values) the values, so far the counter's. */
 static void start(struct lease_write *write, const struct lease *lease, size_t *ret_values) {
@@ -300,14 +301,14 @@ bool lease_write_hand_over(struct lease_write *write, const struct lease *lease,
     add_value(write, ":to", to);
     if (checkpoint != NULL) {
         add_checkpoint_values(write, checkpoint);
-        write->expression.condition = checkpoint_condition(checkpoint);
+        write->expression.condition = STR(IF_COUNTER IF_NOT_ENDED IF_WANTED);
         write->expression.update =
             STR(SET_COUNTER SET_CHECKPOINT ", #owner = :to" REMOVE_PENDING ", #wanted");
         write->expression.names_json =
             STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED "}");
     } else {
         buf_add_text(&write->buf, ",\":one\":{\"N\":\"1\"}");
-        write->expression.condition = STR(IF_COUNTER);
+        write->expression.condition = STR(IF_COUNTER IF_WANTED);
         write->expression.update =
             STR(SET_COUNTER ", #owner = :to REMOVE #wanted ADD #switches :one");
         write->expression.names_json =
@@ -351,6 +352,22 @@ bool lease_write_want(struct lease_write *write, const struct lease *lease, stru
         .condition = STR("#owner = :owner"),
         .update = STR("SET #wanted = :me"),
         .names_json = STR("{\"#owner\":\"leaseOwner\"" NAME_WANTED "}"),
+        .return_old_on_failure = true,
+    };
+    return ok && finish(write, lease, values, err);
+}
+
+bool lease_write_unwant(struct lease_write *write, const struct lease *lease, struct str me,
+                        struct err *err) {
+    bool ok = lease_write_key(write, lease, err);
+    size_t values = write->buf.len;
+    buf_add_text(&write->buf, "{\":me\":{\"S\":");
+    buf_add_json_string(&write->buf, me);
+    buf_add_char(&write->buf, '}');
+    write->expression = (struct table_expression){
+        .condition = STR("#wanted = :me"),
+        .update = STR("REMOVE #wanted"),
+        .names_json = STR("{\"#wanted\":\"d2pWantedBy\"}"),
         .return_old_on_failure = true,
     };
     return ok && finish(write, lease, values, err);

@@ -74,7 +74,10 @@ bool lease_write_reset(struct lease_write *write, const struct lease *lease,
 /* leaseOwner = its owner: d2pWantedBy = me. The counter is its owner's and stays. */
 bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err);
-/* leaseCounter = N: N+1, owner = to, d2pWantedBy removed, and with checkpoint not NULL the checkpoint as above. */
+/* d2pWantedBy = me: it is removed. */
+bool lease_write_unwant(struct lease_write *write, const struct lease *lease, struct str me,
+                        struct err *err);
+/* leaseCounter = N and d2pWantedBy = to: N+1, owner = to, d2pWantedBy removed, and with checkpoint not NULL the checkpoint as above. */
 bool lease_write_hand_over(struct lease_write *write, const struct lease *lease, struct str to,
                            const struct position *checkpoint, struct err *err);
 /* leaseCounter = N: DeleteItem. */

@@ -29,7 +29,9 @@ struct op {
     struct buf start_key; /* scan: LastEvaluatedKey as JSON */
     struct lease *lease;  /* change, create */
     enum lease_change change;
-    struct lease wanted; /* change: the item if the write was applied */
+    struct lease wanted;        /* change: the item if the write was applied */
+    struct position checkpoint; /* change: to be written, if has_checkpoint */
+    bool has_checkpoint;
     uint64_t give_up_ms; /* ensure */
 };
 
@@ -370,6 +372,65 @@ bool lease_table_is_mine(const struct lease_table *table, const struct lease *le
     return strcmp(lease->owner, table->worker_id) == 0;
 }
 
+static void changed(void *ctx, const struct err *err, const struct aws_json_value *reply);
+
+static bool is_about_wishes(enum lease_change change) {
+    return change == LEASE_WANT || change == LEASE_UNWANT; /* the counter is its owner's */
+}
+
+static bool write_change(struct op *op) {
+    struct lease_table *table = op->table;
+    const struct position *checkpoint = op->has_checkpoint ? &op->checkpoint : NULL;
+    struct lease_write *write = &table->write;
+    struct lease *wanted = &op->wanted;
+    struct str me = str_of(table->worker_id);
+    *wanted = *op->lease;
+    wanted->counter += is_about_wishes(op->change) ? 0 : 1;
+    if (checkpoint != NULL) {
+        wanted->checkpoint = *checkpoint;
+        wanted->owner_switches = 0;
+    }
+    switch (op->change) {
+    case LEASE_TAKE:
+        if (wanted->owner[0] != '\0' && !lease_table_is_mine(table, wanted)) {
+            wanted->owner_switches++;
+        }
+        wanted->wanted_by[0] = '\0';
+        (void)str_copy(me, wanted->owner, sizeof wanted->owner);
+        return lease_write_take(write, op->lease, me, &op->err);
+    case LEASE_RENEW:
+        return lease_write_renew(write, op->lease, &op->err);
+    case LEASE_CHECKPOINT:
+        return lease_write_checkpoint(write, op->lease, checkpoint, &op->err);
+    case LEASE_RELEASE:
+        wanted->owner[0] = '\0';
+        wanted->wanted_by[0] = '\0';
+        return lease_write_release(write, op->lease, checkpoint, &op->err);
+    case LEASE_HAND_OVER:
+        memcpy(wanted->owner, wanted->wanted_by, sizeof wanted->owner);
+        wanted->wanted_by[0] = '\0';
+        return lease_write_hand_over(write, op->lease, str_of(op->lease->wanted_by), checkpoint,
+                                     &op->err);
+    case LEASE_WANT:
+        (void)str_copy(me, wanted->wanted_by, sizeof wanted->wanted_by);
+        return lease_write_want(write, op->lease, me, &op->err);
+    case LEASE_UNWANT:
+        wanted->wanted_by[0] = '\0';
+        return lease_write_unwant(write, op->lease, me, &op->err);
+    }
+    return err_set(&op->err, ERR_INTERNAL, "unknown lease change %d", (int)op->change);
+}
+
+static void start_change(struct op *op) {
+    const struct lease_table *table = op->table;
+    struct service_call *call = NULL;
+    if (write_change(op)) {
+        call = table_update(table->service, name_of(table), table->write.key_json,
+                            &table->write.expression, changed, op);
+    }
+    op_started(op, call);
+}
+
 /* The item (NULL: gone) differs from what was expected: was it our own write, whose reply was lost? Nobody else raises
  * the counter of what is ours and leaves it ours. */
 static void judge(struct op *op, const struct aws_json_value *item) {
@@ -380,8 +441,16 @@ static void judge(struct op *op, const struct aws_json_value *item) {
     bool next = now.key[0] != '\0' && now.counter == op->wanted.counter;
     bool applied = next && strcmp(now.owner, op->wanted.owner) == 0;
     bool kept = next && lease_table_is_mine(op->table, &now);
+    bool unwritten = now.key[0] != '\0' && now.counter + 1 == op->wanted.counter &&
+                     lease_table_is_mine(op->table, &now);
     *op->lease = now;
-    if (op->change != LEASE_WANT && (applied || kept)) {
+    if (op->change == LEASE_HAND_OVER && unwritten) {
+        /* Whoever wanted it does not any more, and may be gone. */
+        op->change = now.wanted_by[0] != '\0' ? LEASE_HAND_OVER : LEASE_RELEASE;
+        start_change(op);
+        return;
+    }
+    if (!is_about_wishes(op->change) && (applied || kept)) {
         op->earlier = true;
         op_finish(op, NULL);
         return;
@@ -437,55 +506,15 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
     op_started(op, call);
 }
 
-static bool write_change(struct op *op, const struct position *checkpoint) {
-    struct lease_table *table = op->table;
-    struct lease_write *write = &table->write;
-    struct lease *wanted = &op->wanted;
-    struct str me = str_of(table->worker_id);
-    *wanted = *op->lease;
-    wanted->counter += op->change == LEASE_WANT ? 0 : 1;
-    if (checkpoint != NULL) {
-        wanted->checkpoint = *checkpoint;
-        wanted->owner_switches = 0;
-    }
-    switch (op->change) {
-    case LEASE_TAKE:
-        if (wanted->owner[0] != '\0' && !lease_table_is_mine(table, wanted)) {
-            wanted->owner_switches++;
-        }
-        wanted->wanted_by[0] = '\0';
-        (void)str_copy(me, wanted->owner, sizeof wanted->owner);
-        return lease_write_take(write, op->lease, me, &op->err);
-    case LEASE_RENEW:
-        return lease_write_renew(write, op->lease, &op->err);
-    case LEASE_CHECKPOINT:
-        return lease_write_checkpoint(write, op->lease, checkpoint, &op->err);
-    case LEASE_RELEASE:
-        wanted->owner[0] = '\0';
-        wanted->wanted_by[0] = '\0';
-        return lease_write_release(write, op->lease, checkpoint, &op->err);
-    case LEASE_HAND_OVER:
-        memcpy(wanted->owner, wanted->wanted_by, sizeof wanted->owner);
-        wanted->wanted_by[0] = '\0';
-        return lease_write_hand_over(write, op->lease, str_of(op->lease->wanted_by), checkpoint,
-                                     &op->err);
-    case LEASE_WANT:
-        (void)str_copy(me, wanted->wanted_by, sizeof wanted->wanted_by);
-        return lease_write_want(write, op->lease, me, &op->err);
-    }
-    return err_set(&op->err, ERR_INTERNAL, "unknown lease change %d", (int)op->change);
-}
-
 void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
                         const struct position *checkpoint, lease_table_changed *done, void *ctx) {
     struct op *op = op_new(table, NULL, ctx);
     op->changed = done;
     op->change = change;
     op->lease = lease;
-    struct service_call *call = NULL;
-    if (write_change(op, checkpoint)) {
-        call = table_update(table->service, name_of(table), table->write.key_json,
-                            &table->write.expression, changed, op);
+    op->has_checkpoint = checkpoint != NULL;
+    if (checkpoint != NULL) {
+        op->checkpoint = *checkpoint;
     }
-    op_started(op, call);
+    start_change(op);
 }

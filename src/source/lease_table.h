@@ -55,8 +55,9 @@ enum lease_change {
     LEASE_RENEW,      /* counter only */
     LEASE_CHECKPOINT, /* counter and checkpoint */
     LEASE_RELEASE,    /* no owner any more; with checkpoint when it is not NULL */
-    LEASE_HAND_OVER,  /* to wanted_by; with checkpoint when it is not NULL */
-    LEASE_WANT,       /* ask its owner, another worker, for it */
+    LEASE_HAND_OVER, /* to wanted_by, or no owner if that does not want it any more; with checkpoint as above */
+    LEASE_WANT, /* ask its owner, another worker, for it */
+    LEASE_UNWANT, /* do not ask any more; ERR_LEASE_LOST when it is not asked for, as after a hand-over */
 };
 
 /* earlier: an earlier write of this worker, whose reply was lost, is what made the condition fail. *lease shows it; what

@@ -414,8 +414,13 @@ static void test_want_and_hand_over(void **state) {
                 "{\":owner\":{\"S\":\"host:6a5b\"},\":me\":{\"S\":\"me:1\"}}");
     assert_placeholders(&write.expression);
 
+    assert_true(lease_write_unwant(&write, &lease, STR("me:1"), &err));
+    assert_text(write.expression.condition, "#wanted = :me");
+    assert_text(write.expression.update, "REMOVE #wanted");
+    assert_placeholders(&write.expression);
+
     assert_true(lease_write_hand_over(&write, &lease, STR("other:1"), NULL, &err));
-    assert_text(write.expression.condition, "#counter = :old");
+    assert_text(write.expression.condition, "#counter = :old AND #wanted = :to");
     assert_text(write.expression.update,
                 "SET #counter = :new, #owner = :to REMOVE #wanted ADD #switches :one");
     assert_text(write.expression.values_json,
@@ -425,7 +430,8 @@ static void test_want_and_hand_over(void **state) {
 
     struct position position = at("77");
     assert_true(lease_write_hand_over(&write, &lease, STR("other:1"), &position, &err));
-    assert_text(write.expression.condition, "#counter = :old AND #checkpoint <> :end");
+    assert_text(write.expression.condition,
+                "#counter = :old AND #checkpoint <> :end AND #wanted = :to");
     assert_text(write.expression.update,
                 "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
                 "#owner = :to REMOVE #pending, #pendingSub, #wanted");

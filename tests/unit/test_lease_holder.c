@@ -323,6 +323,28 @@ static void what_nobody_wants_any_more_is_given_back(void **state) {
     assert_string_equal(rig->holder.lease.owner, "");
 }
 
+/* Whoever asked has stopped meanwhile, or another has asked for it since. */
+static void a_hand_over_is_only_to_who_still_wants_it(void **state) {
+    struct rig *rig = *state;
+    next_renewal(rig);
+    fake_service_answer(&rig->service,
+                        "{\"Attributes\":" ITEM("me", "6", "TRIM_HORIZON", WANTED) "}");
+    rig->position = "1000";
+    lease_holder_hand_over(&rig->holder);
+    sim_lane_advance(&rig->lane, 0);
+    assert_body(rig, "#wanted = :to", true);
+    fake_service_fail(&rig->service, ERR_AWS_CONDITION, "condition",
+                      "{\"Item\":" ITEM("me", "6", "TRIM_HORIZON", "") "}");
+    assert_int_equal(rig->closed, 0);
+    assert_body(rig, "#owner = :to", false);
+    assert_body(rig, "{\"S\":\"1000\"}", true);
+    assert_body(rig, ", #owner, #wanted", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_int_equal(rig->closed, 1);
+    assert_int_equal(rig->lost, 0);
+    assert_string_equal(rig->holder.lease.owner, "");
+}
+
 static void without_the_item_it_is_read(void **state) {
     struct rig *rig = *state;
     next_renewal(rig);
@@ -383,6 +405,7 @@ int main(void) {
         TEST(a_release_over_an_earlier_renewal_is_written_again),
         TEST(who_wants_it_gets_it_with_the_last_position),
         TEST(what_nobody_wants_any_more_is_given_back),
+        TEST(a_hand_over_is_only_to_who_still_wants_it),
         TEST(without_the_item_it_is_read),
         TEST(a_missing_table_ends_everything),
         TEST(the_end_of_a_shard_is_written_over_any_position),
