@@ -53,7 +53,7 @@ static void try_again(struct lease_holder *holder, const struct err *err) {
                  LOG_TEXT("shard", holder->lease.key), LOG_U64("tries", holder->tries),
                  LOG_ERR(err));
     }
-    if (holder->closing && give_up) {
+    if (holder->releasing && give_up) {
         on_closed(holder, err);
         return;
     }
@@ -164,6 +164,10 @@ void lease_holder_finish(struct lease_holder *holder) {
 }
 
 void lease_holder_release(struct lease_holder *holder) {
+    if (!holder->releasing) {
+        holder->releasing = true;
+        holder->tries = 0;
+    }
     close_soon(holder);
 }
 

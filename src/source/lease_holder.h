@@ -28,7 +28,7 @@ struct lease_holder_events {
     void (*wanted)(void *ctx);
     /* Another worker has the lease, or it is gone. Nothing more is written. */
     void (*lost)(void *ctx, const struct err *err);
-    /* lease_holder_finish, _release or _hand_over has been written (err NULL) or given up. */
+    /* lease_holder_finish, _release or _hand_over has been written (err NULL), or a release was given up. */
     void (*closed)(void *ctx, const struct err *err);
     /* The table was deleted, or every write is refused: nothing can be kept. */
     void (*failed)(void *ctx, const struct err *err);
@@ -49,6 +49,7 @@ struct lease_holder {
     bool writing;
     bool stopped; /* lost, closed or failed: nothing more is written */
     bool closing; /* finish, release or hand-over wanted */
+    bool releasing; /* the last write may be given up after its tries */
     bool finish;
     bool hand_over;
     bool told_wanted;
@@ -60,11 +61,13 @@ void lease_holder_start(struct lease_holder *holder, const struct lease_holder_o
                         const struct lease *lease, uint64_t taken_ns);
 /* By the monotonic clock, does the lease still hold? When not, nothing may be read or sent for it. */
 bool lease_holder_is_valid(const struct lease_holder *holder);
-/* Writes SHARD_END, keeping the lease's owner. */
+/* Writes SHARD_END, keeping the lease's owner, however often it takes. */
 void lease_holder_finish(struct lease_holder *holder);
-/* Writes the newest position and gives the lease back. */
+/* Writes the newest position and gives the lease back; gives up after the tries. What is being finished or handed over
+ * still is, with no more tries than that. */
 void lease_holder_release(struct lease_holder *holder);
-/* Writes the newest position and makes whoever asked the owner; gives it back when nobody asks any more. */
+/* Writes the newest position and makes whoever asked the owner, however often it takes; gives it back when nobody asks
+ * any more. */
 void lease_holder_hand_over(struct lease_holder *holder);
 /* No further event; what is under way must be cancelled by freeing the table, or has ended. */
 void lease_holder_stop(struct lease_holder *holder);

@@ -116,6 +116,8 @@ void reader_stop(struct reader *reader) {
         check_drained(reader);
     } else if (reader->state == READER_ENDED) {
         release(reader);
+    } else if (reader->state == READER_CLOSING && keeps_lease(reader)) {
+        lease_holder_release(&reader->holder); /* it does not try for ever any more */
     }
 }
 

@@ -389,6 +389,25 @@ static void a_release_that_fails_is_given_up_after_its_tries(void **state) {
     assert_false(is_writing(rig));
 }
 
+static void an_end_is_written_however_long_it_takes(void **state) {
+    struct rig *rig = *state;
+    lease_holder_finish(&rig->holder);
+    sim_lane_advance(&rig->lane, 0);
+    for (int i = 0; i < 10; i++) {
+        fake_service_fail(&rig->service, ERR_AWS_SERVER, "500", NULL);
+        sim_lane_advance(&rig->lane, FAILOVER_MS);
+        assert_body(rig, "{\"S\":\"SHARD_END\"}", true);
+    }
+    assert_int_equal(rig->closed, 0);
+    lease_holder_release(&rig->holder); /* a stop does not wait for ever */
+    for (int i = 0; i < 3; i++) {
+        fake_service_fail(&rig->service, ERR_AWS_SERVER, "500", NULL);
+        sim_lane_advance(&rig->lane, FAILOVER_MS);
+    }
+    assert_int_equal(rig->closed, 1);
+    assert_false(is_writing(rig));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -410,6 +429,7 @@ int main(void) {
         TEST(a_missing_table_ends_everything),
         TEST(the_end_of_a_shard_is_written_over_any_position),
         TEST(a_release_that_fails_is_given_up_after_its_tries),
+        TEST(an_end_is_written_however_long_it_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
