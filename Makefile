@@ -1,5 +1,8 @@
 # The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
-.PHONY: all demo test unit asan tsan valgrind fuzz lint format bench clean help
+.PHONY: all demo test unit asan tsan valgrind sim fuzz lint format bench clean help
+
+SEEDS ?= 2000
+FROM ?= 1
 
 all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 	scripts/setup build
@@ -18,6 +21,12 @@ unit: ## unit tests, optimised and with ASan and UBSan
 
 asan tsan valgrind: ## unit tests with ASan and UBSan; with TSan; under valgrind
 	scripts/test $@
+
+sim: ## the source's seeded simulation; SEEDS=2000 from FROM=1 on (SEEDS=1 FROM=4711 replays one)
+	scripts/setup unit
+	cmake --preset release > /dev/null
+	cmake --build build --target test_source_sim
+	build/unit/test_source_sim $(FROM) $(SEEDS)
 
 fuzz: ## fuzz targets, FUZZ_SECONDS=20 for each
 	scripts/test fuzz

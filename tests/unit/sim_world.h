@@ -23,14 +23,31 @@ struct sim_delivery {
     uint64_t at_ns;
 };
 
+/* Of a thousand calls, those that end so. */
+struct sim_weather {
+    uint32_t lost_writes; /* to the table: carried out, and the reply is lost */
+    uint32_t lost_reads;  /* of all others, the reply is lost */
+    uint32_t broken_replies;
+};
+
+/* A process in its life: of all that were ever started, and the place it has now. */
+struct sim_worker {
+    const char *id;
+    uint32_t serial;
+    uint32_t place;
+};
+
+struct sim_ledger;
 struct sim_process;
 
 struct sim_world {
+    uint64_t seed;
     uint64_t now_ns;
     struct rng rng;
     struct fake_aws aws;
     struct source_options options; /* of processes that start from now on */
-    uint32_t lost_per_thousand;    /* of all writes to the table, those whose reply is lost */
+    struct sim_weather weather;
+    struct sim_ledger *ledger; /* borrowed; it checks every step. NULL: `deliveries` are kept */
     struct sim_process *processes[SIM_PROCESSES]; /* NULL where none runs */
     uint32_t started;                             /* in all: part of a worker's id */
     struct sim_call **calls;                      /* under way */
@@ -39,7 +56,10 @@ struct sim_world {
     struct sim_delivery *deliveries;
     size_t delivery_count;
     size_t delivery_capacity;
+    uint64_t gaps;      /* told by processes that are gone */
     struct err failure; /* of the first process that ended by itself with an error */
+    bool
+        failed_early; /* that one, before it read anything, or while it stopped: there it may give up */
 };
 
 /* A stream SIM_ARN without shards. */
@@ -52,7 +72,7 @@ void sim_world_script(struct sim_world *world, const char *format, ...)
 
 /* In a free place, which it returns; SIM_PROCESSES when there is none. */
 uint32_t sim_world_start(struct sim_world *world);
-/* SIGTERM; it is gone some time later. */
+/* SIGTERM; it is gone some time later. A pause must not follow: it must be gone in time. */
 void sim_world_stop(struct sim_world *world, uint32_t process);
 /* SIGKILL: nothing that it holds in memory goes anywhere. What it sent arrives. */
 void sim_world_crash(struct sim_world *world, uint32_t process);
@@ -60,13 +80,17 @@ void sim_world_pause(struct sim_world *world, uint32_t process);
 void sim_world_resume(struct sim_world *world, uint32_t process);
 bool sim_world_is_paused(const struct sim_world *world, uint32_t process);
 bool sim_world_is_stopping(const struct sim_world *world, uint32_t process);
+/* Gaps told so far, by all. */
+uint64_t sim_world_gaps(const struct sim_world *world);
 /* Of those that run and were not asked to stop. */
 uint32_t sim_world_count(const struct sim_world *world);
 
 void sim_world_run(struct sim_world *world, uint64_t ms);
 
-/* Unfinished leases of a process as the table has them. */
-uint32_t sim_world_load(struct sim_world *world, uint32_t process);
+/* A lease's owner; "" when it has none. Static storage. */
+const char *sim_world_owner(struct sim_world *world, const char *shard);
+/* Until the process is gone. */
+const char *sim_world_worker_id(const struct sim_world *world, uint32_t process);
 /* A lease's checkpoint; "" when there is none. Static storage. */
 const char *sim_world_checkpoint(struct sim_world *world, const char *shard);
 

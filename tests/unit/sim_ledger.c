@@ -1,0 +1,452 @@
+#include "sim_ledger.h"
+
+#include "cmocka_all.h"
+#include "sim_process.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ITEMS = SIM_FAMILIES * SIM_ITEMS_A_FAMILY, MARGIN_MS = 1000 };
+static const uint64_t MS = 1000000;
+
+struct entry {
+    uint32_t shard; /* 1 and up; 0: no record has this number */
+    uint8_t item;
+    bool arrived;
+    bool acked;
+    bool trimmed;
+    bool knowable; /* trimmed behind a checkpoint */
+};
+
+/* A lease as the table has it. */
+struct lease {
+    bool exists;
+    uint64_t counter;
+    char owner[64];
+    char wanted_by[64];
+    uint64_t checkpoint; /* 0: at a beginning */
+    bool finished;
+    uint64_t changed_ns; /* its counter */
+    uint64_t wanted_ns;
+    uint64_t owned_ns; /* by this owner */
+};
+
+/* A worker's newest write to a lease. */
+struct hold {
+    uint32_t worker; /* 0: it gave it away, or has none */
+    uint64_t written_ns;
+};
+
+struct shard {
+    char id[64];
+    uint32_t parent; /* 1 and up; 0: none */
+    bool closed;
+    uint64_t pending;  /* records that are neither acknowledged nor trimmed */
+    uint64_t *numbers; /* of its records */
+    size_t count;
+    size_t capacity;
+    size_t passed; /* of these, so many may a checkpoint pass */
+    uint64_t sent; /* the last record that its owner has sent; 0: none yet */
+    struct lease lease;
+    struct hold holds[SIM_PROCESSES];
+};
+
+struct item {
+    uint64_t newest; /* to arrive */
+    uint64_t last;
+};
+
+struct sim_ledger {
+    uint64_t seed;
+    uint64_t failover_ns;
+    uint64_t now_ns;
+    struct entry *records; /* by number */
+    size_t record_capacity;
+    struct shard *shards;
+    size_t shard_count;
+    size_t shard_capacity;
+    struct item items[ITEMS];
+    uint64_t filled[SIM_FAMILIES];
+    uint64_t missing;
+    bool may_alarm;
+    struct sim_totals totals;
+};
+
+static void broken(const struct sim_ledger *ledger, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+
+static void broken(const struct sim_ledger *ledger, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fail_msg("seed %" PRIu64 ", %" PRIu64 " ms: %s", ledger->seed, ledger->now_ns / MS, text);
+    abort();
+}
+
+static struct shard *find_shard(const struct sim_ledger *ledger, struct str id) {
+    uint64_t index = id.len > 8 ? strtoull(id.ptr + id.len - 8, NULL, 16) : UINT64_MAX;
+    if (index >= ledger->shard_count || !str_is(id, ledger->shards[index].id)) {
+        broken(ledger, "there is no shard %.*s", STR_FMT(id));
+    }
+    return &ledger->shards[index];
+}
+
+static struct entry *find_record(const struct sim_ledger *ledger, uint64_t number) {
+    if (number >= ledger->record_capacity || ledger->records[number].shard == 0) {
+        broken(ledger, "record %" PRIu64 " was never written", number);
+    }
+    return &ledger->records[number];
+}
+
+static const struct shard *shard_of(const struct sim_ledger *ledger, const struct entry *record) {
+    return &ledger->shards[record->shard - 1];
+}
+
+/* ---- what happens to the stream ---- */
+
+void sim_ledger_add_shard(struct sim_ledger *ledger, const char *id, const char *parent) {
+    uint32_t above = 0;
+    if (parent != NULL) {
+        above = (uint32_t)(find_shard(ledger, str_of(parent)) - ledger->shards) + 1;
+    }
+    ledger->shards = sim_grown(ledger->shards, ledger->shard_count, &ledger->shard_capacity,
+                               sizeof *ledger->shards);
+    struct shard *shard = &ledger->shards[ledger->shard_count++];
+    *shard = (struct shard){.parent = above};
+    assert_true(str_copy(str_of(id), shard->id, sizeof shard->id));
+}
+
+void sim_ledger_close_shard(struct sim_ledger *ledger, const char *id) {
+    find_shard(ledger, str_of(id))->closed = true;
+}
+
+static void make_room(struct sim_ledger *ledger, uint64_t end) {
+    size_t capacity = ledger->record_capacity == 0 ? 4096 : ledger->record_capacity;
+    while (capacity < end) {
+        capacity *= 2;
+    }
+    if (capacity > ledger->record_capacity) {
+        ledger->records = realloc(ledger->records, capacity * sizeof *ledger->records);
+        assert_non_null(ledger->records);
+        memset(ledger->records + ledger->record_capacity, 0,
+               (capacity - ledger->record_capacity) * sizeof *ledger->records);
+        ledger->record_capacity = capacity;
+    }
+}
+
+void sim_ledger_write(struct sim_ledger *ledger, const char *id, uint32_t family, uint64_t first,
+                      uint64_t count) {
+    struct shard *shard = find_shard(ledger, str_of(id));
+    make_room(ledger, first + count);
+    for (uint64_t number = first; number < first + count; number++) {
+        struct entry *record = &ledger->records[number];
+        assert_int_equal(record->shard, 0);
+        uint64_t turn = ledger->filled[family]++ % SIM_ITEMS_A_FAMILY;
+        *record = (struct entry){
+            .shard = (uint32_t)(shard - ledger->shards) + 1,
+            .item = (uint8_t)(family * SIM_ITEMS_A_FAMILY + turn),
+        };
+        shard->numbers =
+            sim_grown(shard->numbers, shard->count, &shard->capacity, sizeof(uint64_t));
+        shard->numbers[shard->count++] = number;
+    }
+    shard->pending += count;
+    ledger->missing += count;
+    ledger->totals.records += count;
+}
+
+/* Over what is acknowledged, or gone. */
+static void move_passed(const struct sim_ledger *ledger, struct shard *shard) {
+    while (shard->passed < shard->count) {
+        const struct entry *record = &ledger->records[shard->numbers[shard->passed]];
+        if (!record->acked && !record->trimmed) {
+            return;
+        }
+        shard->passed++;
+    }
+}
+
+void sim_ledger_trim(struct sim_ledger *ledger, const char *id, uint64_t number) {
+    struct shard *shard = find_shard(ledger, str_of(id));
+    bool known = shard->lease.checkpoint > 0;
+    ledger->may_alarm = ledger->may_alarm || number >= shard->lease.checkpoint;
+    for (size_t i = 0; i < shard->count && shard->numbers[i] <= number; i++) {
+        struct entry *record = &ledger->records[shard->numbers[i]];
+        if (record->trimmed) {
+            continue;
+        }
+        record->trimmed = true;
+        record->knowable = known;
+        shard->pending -= record->acked ? 0 : 1;
+        ledger->missing -= record->arrived ? 0 : 1;
+    }
+    move_passed(ledger, shard);
+}
+
+/* ---- records ---- */
+
+static bool was_given_away(const struct hold *hold, const struct sim_worker *worker) {
+    return hold->worker != worker->serial;
+}
+
+void sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
+                    const struct sim_worker *worker, uint64_t now_ns) {
+    ledger->now_ns = now_ns;
+    const struct entry *record = find_record(ledger, number);
+    struct shard *shard = &ledger->shards[record->shard - 1];
+    if (!str_is(id, shard->id)) {
+        broken(ledger, "record %" PRIu64 " is of %s, not of %.*s", number, shard->id, STR_FMT(id));
+    }
+    const struct shard *parent = shard->parent > 0 ? &ledger->shards[shard->parent - 1] : NULL;
+    if (parent != NULL && (!parent->closed || parent->pending > 0)) {
+        broken(ledger,
+               "%s sends record %" PRIu64 " of %s, while of its parent %s %" PRIu64
+               " are not acknowledged",
+               worker->id, number, shard->id, parent->id, parent->pending);
+    }
+    const struct hold *hold = &shard->holds[worker->place];
+    if (was_given_away(hold, worker)) {
+        broken(ledger, "%s sends record %" PRIu64 " of %s, whose lease is not its own", worker->id,
+               number, shard->id);
+    }
+    if (now_ns - hold->written_ns >= ledger->failover_ns - MARGIN_MS * MS) {
+        broken(ledger,
+               "%s sends record %" PRIu64 " of %s, whose lease it renewed %" PRIu64 " ms ago",
+               worker->id, number, shard->id, (now_ns - hold->written_ns) / MS);
+    }
+    if (strcmp(shard->lease.owner, worker->id) == 0) {
+        shard->sent = number;
+    } else {
+        uint64_t overlap_ms = (now_ns - shard->lease.owned_ns) / MS;
+        if (overlap_ms > ledger->totals.overlap_ms) {
+            ledger->totals.overlap_ms = overlap_ms;
+        }
+    }
+}
+
+void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *key,
+                        const struct sim_worker *worker, uint64_t now_ns) {
+    ledger->now_ns = now_ns;
+    struct entry *record = find_record(ledger, number);
+    struct item *item = &ledger->items[record->item];
+    char expected[48];
+    (void)snprintf(expected, sizeof expected, "f%d-%06d", record->item / SIM_ITEMS_A_FAMILY,
+                   record->item % SIM_ITEMS_A_FAMILY);
+    if (strcmp(key, expected) != 0) {
+        broken(ledger, "record %" PRIu64 " came with key %s instead of %s", number, key, expected);
+    }
+    item->last = number;
+    const struct shard *shard = shard_of(ledger, record);
+    if (!was_given_away(&shard->holds[worker->place], worker) &&
+        strcmp(shard->lease.owner, worker->id) != 0) {
+        ledger->totals.after_loss++;
+    }
+    if (record->arrived) {
+        ledger->totals.again++;
+        return;
+    }
+    record->arrived = true;
+    ledger->missing -= record->trimmed ? 0 : 1;
+    if (number < item->newest) {
+        broken(ledger, "%s got record %" PRIu64 " after %" PRIu64, key, number, item->newest);
+    }
+    item->newest = number;
+}
+
+void sim_ledger_acked(struct sim_ledger *ledger, uint64_t number) {
+    struct entry *record = find_record(ledger, number);
+    struct shard *shard = &ledger->shards[record->shard - 1];
+    if (record->acked) {
+        return;
+    }
+    record->acked = true;
+    shard->pending -= record->trimmed ? 0 : 1;
+    move_passed(ledger, shard);
+}
+
+/* ---- leases ---- */
+
+static const char *text_of(yyjson_mut_val *item, const char *name, const char *type) {
+    const char *text = yyjson_mut_get_str(yyjson_mut_obj_get(yyjson_mut_obj_get(item, name), type));
+    return text != NULL ? text : "";
+}
+
+static struct lease read_lease(yyjson_mut_val *item) {
+    struct lease lease = {.exists = item != NULL};
+    if (item != NULL) {
+        const char *checkpoint = text_of(item, "checkpoint", "S");
+        lease.counter = strtoull(text_of(item, "leaseCounter", "N"), NULL, 10);
+        (void)str_copy(str_of(text_of(item, "leaseOwner", "S")), lease.owner, sizeof lease.owner);
+        (void)str_copy(str_of(text_of(item, "d2pWantedBy", "S")), lease.wanted_by,
+                       sizeof lease.wanted_by);
+        lease.finished = strcmp(checkpoint, "SHARD_END") == 0;
+        lease.checkpoint = strtoull(checkpoint, NULL, 10); /* 0 for words */
+    }
+    return lease;
+}
+
+static void check_checkpoint(const struct sim_ledger *ledger, const struct shard *shard,
+                             const struct lease *now, const struct sim_worker *worker) {
+    const struct lease *before = &shard->lease;
+    bool moved = now->checkpoint != before->checkpoint || now->finished != before->finished;
+    if (!moved) {
+        return;
+    }
+    if (strcmp(before->owner, worker->id) != 0) {
+        broken(ledger, "%s moved the checkpoint of %s, which %s owns", worker->id, shard->id,
+               before->owner[0] != '\0' ? before->owner : "nobody");
+    }
+    if (before->finished || (!now->finished && now->checkpoint < before->checkpoint)) {
+        broken(ledger, "%s put the checkpoint of %s back from %" PRIu64 " to %" PRIu64, worker->id,
+               shard->id, before->checkpoint, now->checkpoint);
+    }
+    if (now->finished && (!shard->closed || shard->pending > 0)) {
+        broken(ledger, "%s ended %s, of which %" PRIu64 " records are not acknowledged", worker->id,
+               shard->id, shard->pending);
+    }
+    if (!now->finished && shard->passed < shard->count &&
+        now->checkpoint >= shard->numbers[shard->passed]) {
+        broken(ledger,
+               "%s put the checkpoint of %s to %" PRIu64 ", but record %" PRIu64
+               " is not acknowledged",
+               worker->id, shard->id, now->checkpoint, shard->numbers[shard->passed]);
+    }
+}
+
+/* May the worker make itself the owner in another's place? */
+static void check_taking(const struct sim_ledger *ledger, const struct shard *shard,
+                         const struct sim_worker *worker) {
+    const struct lease *before = &shard->lease;
+    bool expired = ledger->now_ns - before->changed_ns >= ledger->failover_ns;
+    bool asked = strcmp(before->wanted_by, worker->id) == 0 &&
+                 ledger->now_ns - before->wanted_ns >= 2 * ledger->failover_ns;
+    if (!expired && !asked) {
+        broken(ledger, "%s took %s from %s, which renewed it %" PRIu64 " ms ago", worker->id,
+               shard->id, before->owner, (ledger->now_ns - before->changed_ns) / MS);
+    }
+}
+
+static void check_change(const struct sim_ledger *ledger, const struct shard *shard,
+                         const struct lease *now, const struct sim_worker *worker) {
+    const struct lease *before = &shard->lease;
+    if (!now->exists) {
+        if (!before->finished && !ledger->may_alarm) {
+            broken(ledger, "%s deleted the unfinished lease of %s", worker->id, shard->id);
+        }
+        return;
+    }
+    if (!before->exists) {
+        return; /* made */
+    }
+    bool mine = strcmp(before->owner, worker->id) == 0;
+    bool new_owner = strcmp(before->owner, now->owner) != 0;
+    if (now->counter < before->counter || now->counter > before->counter + 1) {
+        broken(ledger, "%s moved the counter of %s from %" PRIu64 " to %" PRIu64, worker->id,
+               shard->id, before->counter, now->counter);
+    }
+    if (!mine && now->counter != before->counter && strcmp(now->owner, worker->id) != 0) {
+        broken(ledger, "%s wrote the lease of %s, which %s owns", worker->id, shard->id,
+               before->owner);
+    }
+    if (new_owner && !mine && before->owner[0] != '\0') {
+        check_taking(ledger, shard, worker);
+    }
+    check_checkpoint(ledger, shard, now, worker);
+}
+
+void sim_ledger_lease(struct sim_ledger *ledger, struct str key, yyjson_mut_val *item,
+                      const struct sim_worker *worker, uint64_t now_ns) {
+    ledger->now_ns = now_ns;
+    struct shard *shard = find_shard(ledger, key);
+    struct lease now = read_lease(item);
+    check_change(ledger, shard, &now, worker);
+    const struct lease *before = &shard->lease;
+    bool same_owner = strcmp(now.owner, before->owner) == 0;
+    bool same_wish = strcmp(now.wanted_by, before->wanted_by) == 0;
+    bool counted = now.counter != before->counter || !before->exists;
+    now.changed_ns = counted ? now_ns : before->changed_ns;
+    now.owned_ns = same_owner ? before->owned_ns : now_ns;
+    now.wanted_ns = same_wish ? before->wanted_ns : now_ns;
+    if (counted) {
+        bool mine = strcmp(now.owner, worker->id) == 0;
+        shard->holds[worker->place] = (struct hold){
+            .worker = mine ? worker->serial : 0,
+            .written_ns = now_ns,
+        };
+    }
+    shard->sent = same_owner || now.owner[0] == '\0' ? shard->sent : 0;
+    shard->lease = now;
+}
+
+/* ---- questions ---- */
+
+uint64_t sim_ledger_checkpoint(const struct sim_ledger *ledger, const char *shard) {
+    return find_shard(ledger, str_of(shard))->lease.checkpoint;
+}
+
+uint64_t sim_ledger_last(const struct sim_ledger *ledger, const char *id) {
+    const struct shard *shard = find_shard(ledger, str_of(id));
+    return shard->count > 0 ? shard->numbers[shard->count - 1] : 0;
+}
+
+uint64_t sim_ledger_sent(const struct sim_ledger *ledger, const char *shard) {
+    return find_shard(ledger, str_of(shard))->sent;
+}
+
+uint32_t sim_ledger_load(const struct sim_ledger *ledger, const char *worker_id) {
+    uint32_t load = 0;
+    for (size_t i = 0; i < ledger->shard_count; i++) {
+        const struct lease *lease = &ledger->shards[i].lease;
+        load += lease->exists && !lease->finished && strcmp(lease->owner, worker_id) == 0;
+    }
+    return load;
+}
+
+bool sim_ledger_is_finished(const struct sim_ledger *ledger, const char *shard) {
+    return find_shard(ledger, str_of(shard))->lease.finished;
+}
+
+uint64_t sim_ledger_missing(const struct sim_ledger *ledger) {
+    return ledger->missing;
+}
+
+bool sim_ledger_may_alarm(const struct sim_ledger *ledger) {
+    return ledger->may_alarm;
+}
+
+void sim_ledger_sum(const struct sim_ledger *ledger, struct sim_totals *ret_totals) {
+    *ret_totals = ledger->totals;
+    ret_totals->missing = ledger->missing;
+    for (size_t i = 0; i < ledger->record_capacity; i++) {
+        const struct entry *record = &ledger->records[i];
+        if (record->shard != 0 && record->trimmed && !record->arrived) {
+            ret_totals->lost++;
+            ret_totals->untold += record->knowable ? 0 : 1;
+        }
+    }
+    for (size_t i = 0; i < ITEMS; i++) {
+        ret_totals->old_ends += ledger->items[i].last < ledger->items[i].newest ? 1 : 0;
+    }
+}
+
+/* ---- life ---- */
+
+struct sim_ledger *sim_ledger_new(uint64_t seed, uint64_t failover_ms) {
+    struct sim_ledger *ledger = calloc(1, sizeof *ledger);
+    assert_non_null(ledger);
+    ledger->seed = seed;
+    ledger->failover_ns = failover_ms * MS;
+    return ledger;
+}
+
+void sim_ledger_free(struct sim_ledger *ledger) {
+    for (size_t i = 0; i < ledger->shard_count; i++) {
+        free(ledger->shards[i].numbers);
+    }
+    free(ledger->shards);
+    free(ledger->records);
+    free(ledger);
+}

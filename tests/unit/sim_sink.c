@@ -1,0 +1,172 @@
+#include "sim_sink.h"
+
+#include "cmocka_all.h"
+#include "sim_ledger.h"
+
+#include <stdlib.h>
+
+enum { ROOM = 300 };
+
+struct message {
+    uint64_t token;
+    char key[48];
+    uint64_t number;
+    bool arrived;
+    bool acked;
+};
+
+struct sim_sink {
+    struct sink sink; /* first: the two are converted into each other */
+    struct sim_process *process;
+    struct message messages[ROOM];
+    size_t count;
+    bool was_full;
+    struct lane_timer timer;
+    lane_fn *closed;
+    void *closed_ctx;
+};
+
+static void keep_delivery(struct sim_sink *sink, const struct message *message) {
+    struct sim_world *world = sink->process->world;
+    if (world->ledger != NULL) {
+        sim_ledger_arrived(world->ledger, message->number, message->key, &sink->process->worker,
+                           world->now_ns);
+        return;
+    }
+    world->deliveries = sim_grown(world->deliveries, world->delivery_count,
+                                  &world->delivery_capacity, sizeof world->deliveries[0]);
+    struct sim_delivery *delivery = &world->deliveries[world->delivery_count++];
+    *delivery = (struct sim_delivery){
+        .number = message->number,
+        .process = sink->process->index,
+        .at_ns = world->now_ns,
+    };
+    memcpy(delivery->key, message->key, sizeof delivery->key);
+}
+
+static void acknowledge(struct sim_sink *sink, struct message *message) {
+    const struct sim_process *process = sink->process;
+    message->acked = true;
+    if (process->world->ledger != NULL && !process->dead) {
+        sim_ledger_acked(process->world->ledger, message->number);
+    }
+}
+
+static void turn(void *ctx) {
+    struct sim_sink *sink = ctx;
+    struct sim_world *world = sink->process->world;
+    uint64_t tokens[ROOM];
+    size_t acked = 0;
+    size_t kept = 0;
+    size_t arriving = sim_between(world, 0, 40);
+    for (size_t i = 0; i < sink->count; i++) {
+        struct message *message = &sink->messages[i];
+        if (!message->arrived && arriving > 0) {
+            arriving--;
+            message->arrived = true;
+            if (!sink->process->dead) {
+                keep_delivery(sink, message);
+            }
+        }
+        if (message->arrived && sim_chance(world, 600)) {
+            acknowledge(sink, message);
+            tokens[acked++] = message->token;
+        } else {
+            sink->messages[kept++] = *message;
+        }
+    }
+    sink->count = kept;
+    if (sink->count > 0) {
+        lane_timer_set_ms(&sink->timer, sim_between(world, 1, 20));
+    }
+    if (acked > 0) {
+        sink->sink.events.acked(sink->sink.events_ctx, tokens, acked);
+    }
+    if (sink->was_full && sink->count < ROOM) {
+        sink->was_full = false;
+        sink->sink.events.writable(sink->sink.events_ctx);
+    }
+}
+
+static enum sink_result put(struct sink *base, const struct sink_message *message, uint64_t token,
+                            struct err *err) {
+    (void)err;
+    struct sim_sink *sink = (struct sim_sink *)base;
+    struct sim_process *process = sink->process;
+    if (sink->count == ROOM) {
+        sink->was_full = true;
+        return SINK_FULL;
+    }
+    struct message *kept = &sink->messages[sink->count++];
+    struct str shard = STR_NONE;
+    *kept = (struct message){.token = token};
+    assert_true(str_copy(message->key, kept->key, sizeof kept->key));
+    for (size_t i = 0; i < message->property_count; i++) {
+        const struct sink_property *property = &message->properties[i];
+        if (str_is(property->name, "SEQUENCE_NUMBER")) {
+            assert_true(str_to_u64(property->value, &kept->number));
+        } else if (str_is(property->name, "SHARD_ID")) {
+            shard = property->value;
+        }
+    }
+    if (process->world->ledger != NULL && !process->dead) {
+        sim_ledger_put(process->world->ledger, kept->number, shard, &process->worker,
+                       process->world->now_ns);
+    }
+    if (!sink->timer.armed) {
+        lane_timer_set_ms(&sink->timer, sim_between(process->world, 1, 20));
+    }
+    return SINK_TAKEN;
+}
+
+static void flush(struct sink *base) {
+    (void)base;
+}
+
+static void stats(const struct sink *base, struct sink_stats *ret_stats) {
+    const struct sim_sink *sink = (const struct sim_sink *)base;
+    *ret_stats = (struct sink_stats){
+        .in_flight = sink->count,
+        .in_flight_bytes = sink->count * sizeof sink->messages[0],
+    };
+}
+
+static void gone(void *ctx) {
+    struct sim_sink *sink = ctx;
+    lane_fn *closed = sink->closed;
+    void *closed_ctx = sink->closed_ctx;
+    free(sink);
+    closed(closed_ctx);
+}
+
+static void close_sink(struct sink *base, uint32_t timeout_ms, lane_fn *done, void *ctx) {
+    (void)timeout_ms;
+    struct sim_sink *sink = (struct sim_sink *)base;
+    sink->closed = done;
+    sink->closed_ctx = ctx;
+    lane_timer_cancel(&sink->timer);
+    lane_timer_init(&sink->timer, base->lane, gone, sink);
+    lane_timer_set_ms(&sink->timer, 0);
+}
+
+static const struct sink_ops ops = {
+    .put = put,
+    .flush = flush,
+    .stats = stats,
+    .close = close_sink,
+};
+
+struct sink *sim_sink_new(struct sim_process *process, const struct sink_events *events,
+                          void *events_ctx) {
+    struct sim_sink *sink = calloc(1, sizeof *sink);
+    assert_non_null(sink);
+    sink->process = process;
+    sink->sink = (struct sink){
+        .ops = &ops,
+        .lane = &process->lane,
+        .events = *events,
+        .events_ctx = events_ctx,
+    };
+    lane_timer_init(&sink->timer, &process->lane, turn, sink);
+    return &sink->sink;
+}

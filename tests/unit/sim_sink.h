@@ -1,0 +1,14 @@
+/*
+ * sim_sink: a process's sink on the simulated clock. Messages arrive in order, some at a time; receipts come later and in
+ * any order.
+ */
+#ifndef TESTS_SIM_SINK_H
+#define TESTS_SIM_SINK_H
+
+#include "sim_process.h"
+
+/* Made for the process, which it frees itself from when it is closed. */
+struct sink *sim_sink_new(struct sim_process *process, const struct sink_events *events,
+                          void *events_ctx);
+
+#endif
