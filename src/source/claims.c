@@ -69,9 +69,7 @@ static void not_claimed(struct claims *claims, struct shard *shard, const struct
         seen_now(claims, shard);
         return;
     }
-    if (err->class == ERR_CLASS_RETRY) {
-        shard->asked_ns = now_ns(claims); /* it may have been carried out: the next scan shows it */
-    }
+    shard->asked_ns = now_ns(claims); /* it may have been carried out: the next scan shows it */
     shard_settle(shard);
     if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
         claims->events.failed(claims->ctx, err);

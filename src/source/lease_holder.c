@@ -44,7 +44,8 @@ static void on_closed(struct lease_holder *holder, const struct err *err) {
 /* A write failed for a reason that may pass. */
 static void try_again(struct lease_holder *holder, const struct err *err) {
     holder->tries++;
-    if (err->class != ERR_CLASS_THROTTLE && holder->unclear_since_ns == 0) {
+    if (holder->unclear_since_ns == 0) {
+        /* Also when it was throttled: that may have been a repetition, and the first try applied. */
         holder->unclear_since_ns = holder->write_started_ns;
     }
     bool give_up = holder->tries > holder->options.retries;

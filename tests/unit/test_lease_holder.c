@@ -248,14 +248,13 @@ static void our_own_write_with_a_lost_reply_is_none(void **state) {
 #define WANTED ",\"d2pWantedBy\":{\"S\":\"other\"}"
 
 /* The first try was applied and its reply lost; by the second, the position has moved on. */
-static void an_earlier_write_is_told_by_owner_and_counter(void **state) {
-    struct rig *rig = *state;
+static void find_an_earlier_write(struct rig *rig, enum err_code code, uint64_t again_ms) {
     rig->position = "1000";
     next_renewal(rig);
     uint64_t applied_ns = rig->holder.write_started_ns;
-    fake_service_fail(&rig->service, ERR_TIMEOUT, "no answer", NULL);
+    fake_service_fail(&rig->service, code, "no answer", NULL);
     rig->position = "2000";
-    sim_lane_advance(&rig->lane, 100);
+    sim_lane_advance(&rig->lane, again_ms);
     assert_body(rig, "{\"S\":\"2000\"}", true);
     fake_service_fail(&rig->service, ERR_AWS_CONDITION, "condition",
                       "{\"Item\":" ITEM("me", "6", "1000", "") "}");
@@ -267,6 +266,15 @@ static void an_earlier_write_is_told_by_owner_and_counter(void **state) {
     assert_body(rig, "\":old\":{\"N\":\"6\"}", true);
     fake_service_answer(&rig->service, "{}");
     assert_true(rig->holder.renewed_ns > applied_ns);
+}
+
+static void an_earlier_write_is_told_by_owner_and_counter(void **state) {
+    find_an_earlier_write(*state, ERR_TIMEOUT, 100);
+}
+
+/* Of one call, the first try was applied, and its repetitions were throttled. */
+static void also_behind_a_throttled_one(void **state) {
+    find_an_earlier_write(*state, ERR_AWS_THROTTLED, 700);
 }
 
 static void a_release_over_an_earlier_renewal_is_written_again(void **state) {
@@ -421,6 +429,7 @@ int main(void) {
         TEST(another_owner_is_a_lost_lease),
         TEST(our_own_write_with_a_lost_reply_is_none),
         TEST(an_earlier_write_is_told_by_owner_and_counter),
+        TEST(also_behind_a_throttled_one),
         TEST(a_release_over_an_earlier_renewal_is_written_again),
         TEST(who_wants_it_gets_it_with_the_last_position),
         TEST(what_nobody_wants_any_more_is_given_back),
