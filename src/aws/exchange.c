@@ -1,5 +1,6 @@
 #include "aws/exchange.h"
 
+#include "aws/crc32.h"
 #include "aws/http_date.h"
 
 #include <aws/auth/credentials.h>
@@ -14,7 +15,6 @@
 #include <aws/io/stream.h>
 
 #include <stdio.h>
-#include <zlib.h>
 
 static struct aws_byte_cursor cursor_of(struct str s) {
     return aws_byte_cursor_from_array(s.ptr, s.len);
@@ -140,6 +140,8 @@ static int on_body(struct aws_http_stream *stream, const struct aws_byte_cursor 
     if (!page_add(reply->page, data->ptr, data->len, max)) {
         return refuse(exchange, ERR_NOMEM, max);
     }
+    /* Now, while the bytes are in the nearest cache and others are on their way. */
+    reply->body_crc32 = crc32_update(reply->body_crc32, data->ptr, data->len);
     return AWS_OP_SUCCESS;
 }
 
@@ -156,13 +158,10 @@ static bool check_reply(const struct exchange *exchange, struct err *err) {
         return err_set(err, ERR_AWS_REPLY, "a reply of %s ended after %zu of %llu bytes", name,
                        body.len, (unsigned long long)reply->content_length);
     }
-    if (reply->has_crc32) {
-        uint64_t crc = crc32_z(0, (const Bytef *)body.ptr, body.len);
-        if (crc != reply->crc32) {
-            return err_set(err, ERR_AWS_CHECKSUM,
-                           "the checksum of a reply of %s is %llu and should be %llu", name,
-                           (unsigned long long)crc, (unsigned long long)reply->crc32);
-        }
+    if (reply->has_crc32 && reply->body_crc32 != reply->crc32) {
+        return err_set(err, ERR_AWS_CHECKSUM,
+                       "the checksum of a reply of %s is %u and should be %llu", name,
+                       reply->body_crc32, (unsigned long long)reply->crc32);
     }
     if (reply->encoding[0] != '\0' && strcmp(reply->encoding, "identity") != 0) {
         return err_set(err, ERR_AWS_REPLY, "a reply of %s came as \"%s\", which was not asked for",

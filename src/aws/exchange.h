@@ -45,8 +45,9 @@ struct exchange_reply {
     int64_t date_ms;      /* 0 when absent */
     uint64_t retry_after_ms;
     uint64_t content_length;
-    uint64_t crc32;
-    bool has_length; /* by Content-Length or by chunks */
+    uint64_t crc32;      /* as the header says */
+    uint32_t body_crc32; /* of the body so far */
+    bool has_length;     /* by Content-Length or by chunks */
     bool has_crc32;
 };
 
