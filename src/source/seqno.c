@@ -6,22 +6,48 @@ static unsigned digit_at(const struct seqno *seqno, size_t i) {
     return i % 2 == 0 ? pair >> 4 : pair & 15;
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* Packs eight digits at once, as the loop below does two. False when one is none. */
+static bool pack_eight(const char *text, uint8_t to[4]) {
+    uint64_t x;
+    memcpy(&x, text, sizeof x);
+    const uint64_t high = 0xf0f0f0f0f0f0f0f0;
+    const uint64_t zeros = 0x3030303030303030;
+    if ((x & high) != zeros || ((x + 0x0606060606060606) & high) != zeros) {
+        return false;
+    }
+    x &= ~high;
+    x = (x << 4 | x >> 8) & 0x00ff00ff00ff00ff;
+    x = (x | x >> 8) & 0x0000ffff0000ffff;
+    uint32_t packed = (uint32_t)(x | x >> 16);
+    memcpy(to, &packed, sizeof packed);
+    return true;
+}
+#endif
+
 bool seqno_parse(struct str text, struct seqno *ret_seqno) {
     if (text.len == 0 || text.len > SEQNO_MAX_DIGITS) {
         return false;
     }
     struct seqno seqno = {.count = (uint8_t)text.len};
-    bool wrong = false;
-    for (size_t i = 0; i < text.len; i += 2) {
+    size_t i = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (; text.len - i >= 8; i += 8) {
+        if (!pack_eight(text.ptr + i, seqno.digits + i / 2)) {
+            return false;
+        }
+    }
+#endif
+    for (; i < text.len; i += 2) {
         unsigned high = (unsigned)(unsigned char)text.ptr[i] - '0';
         unsigned low = i + 1 < text.len ? (unsigned)(unsigned char)text.ptr[i + 1] - '0' : 0;
-        wrong = wrong || high > 9 || low > 9;
+        if (high > 9 || low > 9) {
+            return false;
+        }
         seqno.digits[i / 2] = (uint8_t)(high << 4 | low);
     }
-    if (!wrong) {
-        *ret_seqno = seqno;
-    }
-    return !wrong;
+    *ret_seqno = seqno;
+    return true;
 }
 
 size_t seqno_format(const struct seqno *seqno, char to[SEQNO_MAX_DIGITS + 1]) {
