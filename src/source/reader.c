@@ -484,7 +484,7 @@ static bool put(struct reader *reader) {
         worker_wait(reader->worker, reader);
         return false;
     }
-    struct err err = ERR_NONE;
+    struct err err; /* not cleared for each record: it is set where it is looked at */
     struct sink_message message;
     if (!mapping_map(&reader->mapping, record, &message, &err)) {
         return bad_record(reader, &err);
@@ -526,9 +526,9 @@ static void feed(struct reader *reader) {
     if (!holds_lease(reader)) {
         return; /* goes on when it was renewed */
     }
+    struct err err = ERR_NONE;
     while (reader->state == READER_FEEDING) {
         if (!reader->has_record) {
-            struct err err = ERR_NONE;
             if (!record_page_next(&reader->walk, &reader->record, &err)) {
                 if (err_is_set(&err)) {
                     walk_failed(reader, &err);
