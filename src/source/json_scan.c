@@ -40,38 +40,31 @@ static inline uint64_t special_64(const char *p) {
     return special_16(p) | special_16(p + 16) << 16 | special_16(p + 32) << 32 |
            special_16(p + 48) << 48;
 }
-
-/* The first quote, backslash or control character, or a place at or behind the end. DynamoDB's JSON has a string
- * every few bytes: so 64 bytes are looked at together, and the strings that end in them share that work. */
-static inline const char *plain_end(struct json_scan *scan, const char *p) {
-    if (p >= scan->end) {
-        return p;
+#else
+static inline uint64_t special_64(const char *p) {
+    uint64_t special = 0;
+    for (size_t i = 0; i < 64; i++) {
+        bool one = p[i] == '"' || p[i] == '\\' || (unsigned char)p[i] < 0x20;
+        special |= (uint64_t)one << i;
     }
+    return special;
+}
+#endif
+
+const char *json_scan_next_special(struct json_scan *scan, const char *p) {
     size_t offset = (uintptr_t)p - (uintptr_t)scan->block;
-    if (offset >= 64) {
+    if (offset < 64) {
+        p = scan->block + 64; /* the caller has seen the rest of these */
+    }
+    for (; p < scan->end; p += 64) {
         scan->block = p;
         scan->special = special_64(p);
-        offset = 0;
-    }
-    uint64_t special = scan->special >> offset;
-    while (special == 0) {
-        p = scan->block + 64;
-        if (p >= scan->end) {
-            return p;
+        if (scan->special != 0) {
+            return p + __builtin_ctzll(scan->special);
         }
-        scan->block = p;
-        special = scan->special = special_64(p);
-    }
-    return p + __builtin_ctzll(special);
-}
-#else
-static inline const char *plain_end(struct json_scan *scan, const char *p) {
-    while (p < scan->end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20) {
-        p++;
     }
     return p;
 }
-#endif
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -121,14 +114,14 @@ static const char *pass_string_from(struct json_scan *scan, const char *p) {
             json_scan_fail(scan, "a wrong escape in a string");
             return NULL;
         }
-        p = plain_end(scan, p);
+        p = json_scan_plain_end(scan, p);
     }
 }
 
 /* Passes a string from the byte after its opening quote to the one after its closing quote. NULL, and scan set,
  * when there is none. */
 static inline const char *pass_string(struct json_scan *scan, const char *p) {
-    p = plain_end(scan, p);
+    p = json_scan_plain_end(scan, p);
     return p < scan->end && *p == '"' ? p + 1 : pass_string_from(scan, p);
 }
 
@@ -215,15 +208,56 @@ static inline const char *pass_name(struct json_scan *scan, const char *p, struc
     return pass_space(p + 1, scan->end);
 }
 
-/* Passes {"S":"text"} at p, as nearly all attributes are: any capital letter, one string, no white space. NULL, with
- * nothing noted, when it looks different (or is broken: the general way finds out). */
-static inline const char *pass_attribute(struct json_scan *scan, const char *p) {
-    if (scan->end - p < 6 || p[1] != '"' || p[2] < 'A' || p[2] > 'Z' || p[3] != '"' ||
-        p[4] != ':' || p[5] != '"') {
+/* Between an attribute's name and its text: `":{"S":"`, with any capital letter. */
+enum { TYPE_LEN = 8 };
+static inline bool is_type(const char *p) {
+    return memcmp(p, "\":{\"", 4) == 0 && p[4] >= 'A' && p[4] <= 'Z' &&
+           memcmp(p + 5, "\":\"", 3) == 0;
+}
+
+/* Passes {"S":"text"} at p, as most elements of lists are. NULL, with nothing noted, when it looks different. */
+static inline const char *pass_element(struct json_scan *scan, const char *p) {
+    if (scan->end - p < TYPE_LEN || memcmp(p, "{\"", 2) != 0 || p[3] != '"' ||
+        memcmp(p + 4, ":\"", 2) != 0 || p[2] < 'A' || p[2] > 'Z') {
         return NULL;
     }
-    p = plain_end(scan, p + 6);
+    p = json_scan_plain_end(scan, p + 6);
     return scan->end - p >= 2 && p[0] == '"' && p[1] == '}' ? p + 2 : NULL;
+}
+
+/* At a member's name, in an object: passes "name":{"S":"text"},"name":{"N":"1"} as far as it goes on like this, which is
+ * nearly all of most images. Then either at the name of a member that looks different (or is broken: the general way
+ * finds out), or, with ret_behind, behind a member. */
+static inline const char *pass_attributes(struct json_scan *scan, const char *p, bool *ret_behind) {
+    const char *end = scan->end;
+    *ret_behind = false;
+    while (p < end && *p == '"') {
+        const char *at = json_scan_plain_end(scan, p + 1);
+        if (end - at < TYPE_LEN || !is_type(at)) {
+            break;
+        }
+        at = json_scan_plain_end(scan, at + TYPE_LEN);
+        if (end - at < 4 || at[0] != '"' || at[1] != '}') {
+            break;
+        }
+        if (at[2] != ',' || at[3] != '"') {
+            *ret_behind = true;
+            return at + 2;
+        }
+        p = at + 3;
+    }
+    return p;
+}
+
+/* At a member's name: passes it and its colon, or with ret_behind whole members. NULL when it is broken. */
+static inline const char *pass_members(struct json_scan *scan, const char *p, bool may_nest,
+                                       bool *ret_behind) {
+    *ret_behind = false;
+    if (may_nest) {
+        p = pass_attributes(scan, p, ret_behind);
+    }
+    struct str name; /* of no matter here */
+    return *ret_behind ? p : pass_name(scan, p, &name);
 }
 
 /* Passes a value at p. One bit per open container says whether it is an object: a stack without recursion. */
@@ -231,16 +265,15 @@ static const char *pass_value(struct json_scan *scan, const char *p) {
     const char *end = scan->end;
     uint64_t objects[JSON_SCAN_MAX_DEPTH / 64] = {0};
     size_t depth = 0;
-    struct str name; /* of no matter here */
     for (;;) {
         /* At the first byte of a value. */
         char c = byte_at(p, end);
-        const char *behind;
+        const char *behind_element;
         if (c == '"') {
             p = pass_string(scan, p + 1);
         } else if (c == '{' && depth < JSON_SCAN_MAX_DEPTH &&
-                   (behind = pass_attribute(scan, p)) != NULL) {
-            p = behind;
+                   (behind_element = pass_element(scan, p)) != NULL) {
+            p = behind_element;
         } else if (c == '{' || c == '[') {
             if (depth == JSON_SCAN_MAX_DEPTH) {
                 return fail_at(scan, p, "nested too deep");
@@ -253,14 +286,18 @@ static const char *pass_value(struct json_scan *scan, const char *p) {
             }
             depth++;
             p = pass_space(p + 1, end);
-            if (byte_at(p, end) != (c == '{' ? '}' : ']')) {
-                if (c == '{' && (p = pass_name(scan, p, &name)) == NULL) {
-                    return NULL;
+            if (byte_at(p, end) == (c == '{' ? '}' : ']')) {
+                depth--; /* empty */
+                p++;
+            } else if (c == '{') {
+                bool behind;
+                p = pass_members(scan, p, depth < JSON_SCAN_MAX_DEPTH, &behind);
+                if (p != NULL && !behind) {
+                    continue;
                 }
+            } else {
                 continue;
             }
-            depth--; /* empty */
-            p++;
         } else {
             p = pass_scalar(scan, p);
         }
@@ -277,10 +314,15 @@ static const char *pass_value(struct json_scan *scan, const char *p) {
             c = byte_at(p, end);
             if (c == ',') {
                 p = pass_space(p + 1, end);
-                if (in_object && (p = pass_name(scan, p, &name)) == NULL) {
+                bool behind = false;
+                if (in_object &&
+                    (p = pass_members(scan, p, depth < JSON_SCAN_MAX_DEPTH, &behind)) == NULL) {
                     return NULL;
                 }
-                break;
+                if (!behind) {
+                    break;
+                }
+                continue;
             }
             if (c != (in_object ? '}' : ']')) {
                 return fail_at(scan, p, in_object ? "',' or '}' expected" : "',' or ']' expected");
@@ -308,7 +350,7 @@ bool json_scan_value(struct json_scan *scan, struct str *ret) {
     return true;
 }
 
-bool json_scan_string(struct json_scan *scan, struct str *ret_raw) {
+bool json_scan_any_string(struct json_scan *scan, struct str *ret_raw) {
     if (json_scan_peek(scan) != '"') {
         return json_scan_fail(scan, "a string expected");
     }

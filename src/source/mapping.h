@@ -21,6 +21,10 @@ struct mapping {
     struct str table_name;
     struct str shard_id;
     struct buf scratch; /* the last message's key and texts */
+    /* The last creation time, as a number and as text: a whole page often has the same. */
+    int64_t created_ms;
+    char created[24];
+    size_t created_len;
 };
 
 void mapping_init(struct mapping *mapping);

@@ -2,17 +2,9 @@
 
 #include "source/json_scan.h"
 
-/* Not false when the value at hand is null, which is passed: null means absent. */
-static bool pass_null(struct json_scan *scan) {
-    if (json_scan_peek(scan) != 'n') {
-        return false;
-    }
-    struct json_scan word = *scan;
-    if (!json_scan_value(&word, NULL)) {
-        return false; /* the caller finds it wrong too */
-    }
-    *scan = word;
-    return true;
+/* Not false when the value at hand is null, which is passed: null means absent. Else the caller finds it wrong, too. */
+static inline bool pass_null(struct json_scan *scan) {
+    return json_scan_pass(scan, STR("null"));
 }
 
 static bool read_string(struct json_scan *scan, struct str *ret_raw) {
@@ -32,6 +24,12 @@ static bool read_object(struct json_scan *scan, struct str *ret) {
 }
 
 static bool read_number(struct json_scan *scan, struct str *ret) {
+    uint64_t value;
+    const char *start = scan->at;
+    if (json_scan_natural(scan, &value)) {
+        *ret = str_make(start, (size_t)(scan->at - start));
+        return true;
+    }
     *ret = STR_NONE;
     if (pass_null(scan)) {
         return true;
@@ -98,6 +96,12 @@ static bool seconds_to_ms(struct str number, int64_t *ret_ms) {
 
 static bool read_created(struct json_scan *scan, struct record *record) {
     const char *start = scan->at;
+    uint64_t seconds;
+    if (json_scan_natural(scan, &seconds)) {
+        record->created_ms = (int64_t)seconds * 1000;
+        record->has_created = true;
+        return true;
+    }
     struct str number;
     if (!read_number(scan, &number)) {
         return false;
@@ -111,135 +115,178 @@ static bool read_created(struct json_scan *scan, struct record *record) {
     return true;
 }
 
-/* The members of one object; reads the value of those that it knows. */
-typedef bool read_member(struct json_scan *scan, struct str name, struct record *record);
+/* ---- members ---- */
 
-static bool walk(struct json_scan *scan, struct record *record, read_member *read) {
-    if (json_scan_peek(scan) != '{') {
-        return json_scan_fail(scan, "an object expected");
+enum level { LEVEL_RECORD, LEVEL_CHANGE, LEVEL_IDENTITY };
+
+enum kind {
+    KIND_UNKNOWN,
+    KIND_STRING,
+    KIND_OBJECT,
+    KIND_NUMBER,
+    KIND_CREATED,
+    KIND_CHANGE,
+    KIND_IDENTITY
+};
+
+struct member {
+    char text[40]; /* with what stands around it: ,"name": */
+    uint8_t text_len;
+    enum kind kind;
+    size_t slot; /* in struct record, of a struct str */
+};
+
+#define MEMBER(member_name, member_kind, member_slot)                                              \
+    {                                                                                              \
+        .text = ",\"" member_name "\":", .text_len = sizeof(member_name) + 3,                      \
+        .kind = (member_kind), .slot = offsetof(struct record, member_slot)                        \
     }
-    scan->at++;
-    for (bool first = true;; first = false) {
-        struct str name;
-        switch (json_scan_member(scan, first, &name)) {
-        case JSON_SCAN_BROKEN:
-            return false;
-        case JSON_SCAN_END:
-            return true;
-        case JSON_SCAN_MEMBER:
-            if (!read(scan, name, record)) {
-                return false;
-            }
+
+/* Number 0 is what is unknown; in front of the first member stands number 0, too. The order is the mapping's. The API's
+ * model of userIdentity has capitals, its documentation and captured events have not. */
+static const struct member members[RECORD_LEVELS][RECORD_LEVEL_MEMBERS] = {
+    [LEVEL_RECORD] =
+        {
+            {.kind = KIND_UNKNOWN},
+            MEMBER("eventID", KIND_STRING, event_id),
+            MEMBER("eventName", KIND_STRING, event_name),
+            MEMBER("eventVersion", KIND_STRING, event_version),
+            MEMBER("eventSource", KIND_STRING, event_source),
+            MEMBER("awsRegion", KIND_STRING, aws_region),
+            MEMBER("dynamodb", KIND_CHANGE, keys),
+            MEMBER("userIdentity", KIND_IDENTITY, principal_id),
+        },
+    [LEVEL_CHANGE] =
+        {
+            {.kind = KIND_UNKNOWN},
+            MEMBER("ApproximateCreationDateTime", KIND_CREATED, keys),
+            MEMBER("Keys", KIND_OBJECT, keys),
+            MEMBER("NewImage", KIND_OBJECT, new_image),
+            MEMBER("OldImage", KIND_OBJECT, old_image),
+            MEMBER("SequenceNumber", KIND_STRING, sequence_number),
+            MEMBER("SizeBytes", KIND_NUMBER, size_bytes),
+            MEMBER("StreamViewType", KIND_STRING, stream_view_type),
+        },
+    [LEVEL_IDENTITY] =
+        {
+            {.kind = KIND_UNKNOWN},
+            MEMBER("principalId", KIND_STRING, principal_id),
+            MEMBER("type", KIND_STRING, identity_type),
+            MEMBER("PrincipalId", KIND_STRING, principal_id),
+            MEMBER("Type", KIND_STRING, identity_type),
+        },
+};
+
+static uint8_t member_number(enum level level, struct str name) {
+    for (size_t i = 1; i < RECORD_LEVEL_MEMBERS; i++) {
+        const struct member *member = &members[level][i];
+        if (member->text_len == name.len + 4 && memcmp(member->text + 2, name.ptr, name.len) == 0) {
+            return (uint8_t)i;
         }
     }
+    return 0;
 }
 
-static bool read_change_member(struct json_scan *scan, struct str name, struct record *record) {
-    switch (name.len) {
-    case 4:
-        if (str_is(name, "Keys")) {
-            return read_object(scan, &record->keys);
-        }
-        break;
-    case 8:
-        if (str_is(name, "NewImage")) {
-            return read_object(scan, &record->new_image);
-        }
-        if (str_is(name, "OldImage")) {
-            return read_object(scan, &record->old_image);
-        }
-        break;
-    case 9:
-        if (str_is(name, "SizeBytes")) {
-            return read_number(scan, &record->size_bytes);
-        }
-        break;
-    case 14:
-        if (str_is(name, "SequenceNumber")) {
-            return read_string(scan, &record->sequence_number);
-        }
-        if (str_is(name, "StreamViewType")) {
-            return read_string(scan, &record->stream_view_type);
-        }
-        break;
-    case 27:
-        if (str_is(name, "ApproximateCreationDateTime")) {
-            return read_created(scan, record);
-        }
-        break;
-    default:
-        break;
-    }
-    return json_scan_value(scan, NULL);
-}
+/* One record on its way out of the page. */
+struct walk {
+    struct json_scan scan;
+    struct record *record;
+    uint8_t (*follows)[RECORD_LEVEL_MEMBERS];
+    bool plain; /* so far it looks as it will look in the message, but for the creation time */
+    struct str created;
+};
 
-static bool read_identity_member(struct json_scan *scan, struct str name, struct record *record) {
-    /* The API's model has capitals, its documentation and captured events have not. */
-    if (str_is(name, "principalId") || str_is(name, "PrincipalId")) {
-        return read_string(scan, &record->principal_id);
-    }
-    if (str_is(name, "type") || str_is(name, "Type")) {
-        return read_string(scan, &record->identity_type);
-    }
-    return json_scan_value(scan, NULL);
-}
+static bool walk_object(struct walk *walk, enum level level);
 
 /* The last of repeated members wins, so a second one starts from nothing. */
-static bool read_change(struct json_scan *scan, struct record *record) {
+static bool read_change(struct walk *walk) {
+    struct record *record = walk->record;
     record->keys = record->new_image = record->old_image = STR_NONE;
     record->size_bytes = record->sequence_number = record->stream_view_type = STR_NONE;
     record->has_created = false;
     record->created_ms = 0;
-    return pass_null(scan) || walk(scan, record, read_change_member);
+    return pass_null(&walk->scan) || walk_object(walk, LEVEL_CHANGE);
 }
 
-static bool read_identity(struct json_scan *scan, struct record *record) {
+static bool read_identity(struct walk *walk) {
+    struct record *record = walk->record;
+    walk->plain = false; /* its names may differ in case */
     record->principal_id = record->identity_type = STR_NONE;
     record->has_user_identity = false;
-    if (pass_null(scan)) {
+    if (pass_null(&walk->scan)) {
         return true;
     }
     record->has_user_identity = true;
-    return walk(scan, record, read_identity_member);
+    return walk_object(walk, LEVEL_IDENTITY);
 }
 
-static bool read_record_member(struct json_scan *scan, struct str name, struct record *record) {
-    switch (name.len) {
-    case 7:
-        if (str_is(name, "eventID")) {
-            return read_string(scan, &record->event_id);
-        }
+static bool read_value(struct walk *walk, const struct member *member) {
+    struct json_scan *scan = &walk->scan;
+    const char *start = scan->at;
+    struct str *slot = (struct str *)(void *)((char *)walk->record + member->slot);
+    bool good = false;
+    switch (member->kind) {
+    case KIND_STRING:
+        good = read_string(scan, slot);
         break;
-    case 8:
-        if (str_is(name, "dynamodb")) {
-            return read_change(scan, record);
-        }
+    case KIND_OBJECT:
+        good = read_object(scan, slot);
         break;
-    case 9:
-        if (str_is(name, "eventName")) {
-            return read_string(scan, &record->event_name);
-        }
-        if (str_is(name, "awsRegion")) {
-            return read_string(scan, &record->aws_region);
-        }
+    case KIND_NUMBER:
+        good = read_number(scan, slot);
         break;
-    case 11:
-        if (str_is(name, "eventSource")) {
-            return read_string(scan, &record->event_source);
-        }
-        break;
-    case 12:
-        if (str_is(name, "eventVersion")) {
-            return read_string(scan, &record->event_version);
-        }
-        if (str_is(name, "userIdentity")) {
-            return read_identity(scan, record);
-        }
-        break;
-    default:
-        break;
+    case KIND_CREATED:
+        good = read_created(scan, walk->record);
+        walk->created = str_make(start, (size_t)(scan->at - start));
+        walk->plain = walk->plain && walk->record->has_created;
+        return good;
+    case KIND_CHANGE:
+        return read_change(walk);
+    case KIND_IDENTITY:
+        return read_identity(walk);
+    case KIND_UNKNOWN:
+        walk->plain = false;
+        return json_scan_value(scan, NULL);
     }
-    return json_scan_value(scan, NULL);
+    walk->plain = walk->plain && slot->ptr != NULL;
+    return good;
+}
+
+/* All members of an object. Services write them in the same order again and again, so the one that is expected next is
+ * compared with first. */
+static bool walk_object(struct walk *walk, enum level level) {
+    struct json_scan *scan = &walk->scan;
+    if (json_scan_peek(scan) != '{') {
+        return json_scan_fail(scan, "an object expected");
+    }
+    scan->at++;
+    uint8_t last = 0;
+    for (bool first = true;; first = false) {
+        const char *start = scan->at;
+        uint8_t number = walk->follows[level][last];
+        const struct member *member = &members[level][number];
+        struct str text = str_make(member->text + first, member->text_len - first);
+        if (number == 0 || !json_scan_pass(scan, text)) {
+            struct str name;
+            enum json_scan_step step = json_scan_member(scan, first, &name);
+            if (step == JSON_SCAN_BROKEN) {
+                return false;
+            }
+            if (step == JSON_SCAN_END) {
+                walk->plain = walk->plain && scan->at == start + 1;
+                return true;
+            }
+            number = member_number(level, name);
+            walk->follows[level][last] = number;
+            member = &members[level][number];
+            walk->plain = walk->plain && scan->at == start + member->text_len - first;
+        }
+        walk->plain = walk->plain && number > last;
+        last = number;
+        if (!read_value(walk, member)) {
+            return false;
+        }
+    }
 }
 
 static bool broken(const struct record_page *page, const struct json_scan *scan, struct err *err) {
@@ -249,6 +296,15 @@ static bool broken(const struct record_page *page, const struct json_scan *scan,
 
 static struct json_scan scan_of(const struct record_page *page) {
     return (struct json_scan){.at = page->at, .end = page->end};
+}
+
+/* At first the mapping's order is expected. */
+static void expect_usual_order(struct record_page *page) {
+    for (size_t level = 0; level < RECORD_LEVELS; level++) {
+        for (uint8_t i = 0; i + 1 < RECORD_LEVEL_MEMBERS; i++) {
+            page->follows[level][i] = members[level][i + 1].text_len > 0 ? i + 1 : 0;
+        }
+    }
 }
 
 /* The page's own members: up to the first record (then at the array's first element or ']'), else to the end. */
@@ -301,6 +357,7 @@ bool record_page_open(struct record_page *page, struct str body, struct err *err
         .end = body.ptr + body.len,
         .start = body.ptr,
     };
+    expect_usual_order(page);
     struct json_scan scan = scan_of(page);
     json_scan_space(&scan);
     if (json_scan_peek(&scan) != '{') {
@@ -339,15 +396,27 @@ bool record_page_next(struct record_page *page, struct record *ret_record, struc
         }
         return false;
     }
-    size_t offset = (size_t)(scan.at - page->start);
+    const char *start = scan.at;
     *ret_record = (struct record){.has_created = false};
-    if (!walk(&scan, ret_record, read_record_member) || !pass_comma(&scan)) {
-        return broken(page, &scan, err);
+    struct walk walk = {
+        .scan = scan, .record = ret_record, .follows = page->follows, .plain = true};
+    if (!walk_object(&walk, LEVEL_RECORD)) {
+        return broken(page, &walk.scan, err);
     }
-    page->at = scan.at;
+    const char *behind = walk.scan.at;
+    if (!pass_comma(&walk.scan)) {
+        return broken(page, &walk.scan, err);
+    }
+    page->at = walk.scan.at;
+    if (walk.plain && walk.created.ptr != NULL) {
+        const char *created_end = walk.created.ptr + walk.created.len;
+        ret_record->head = str_make(start, (size_t)(walk.created.ptr - start));
+        ret_record->tail = str_make(created_end, (size_t)(behind - created_end));
+    }
     struct str number = ret_record->sequence_number;
     if (!seqno_parse(number, &ret_record->seqno)) {
-        return err_set(err, ERR_RECORD, "the record at byte %zu of its page has %s", offset,
+        return err_set(err, ERR_RECORD, "the record at byte %zu of its page has %s",
+                       (size_t)(start - page->start),
                        number.ptr == NULL ? "no sequence number"
                                           : "a sequence number that is not 1 to 40 digits");
     }

@@ -38,7 +38,13 @@ struct record {
         created_ms; /* ApproximateCreationDateTime in epoch ms, any JSON number spelling; 0 when absent */
     bool has_created;
     struct seqno seqno; /* of sequence_number */
+    /* The record's text in front of its creation time and behind it, when it looks as its message's value will: known
+     * members only, in the mapping's order, none null, no white space, no userIdentity. Else ptr is NULL. */
+    struct str head;
+    struct str tail;
 };
+
+enum { RECORD_LEVELS = 3, RECORD_LEVEL_MEMBERS = 8 };
 
 /* Walks the records of one page. */
 struct record_page {
@@ -51,6 +57,8 @@ struct record_page {
     bool has_records; /* the array was found */
     bool in_records;  /* `at` is at a record or at the array's end */
     bool ended;       /* all of it is read and valid */
+    /* Which member is expected behind which, as in the records before. */
+    uint8_t follows[RECORD_LEVELS][RECORD_LEVEL_MEMBERS];
 };
 
 /* body must stay in place and have PAGE_PADDING bytes of readable memory behind it. */

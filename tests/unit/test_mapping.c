@@ -1,4 +1,5 @@
 #include "base/page.h"
+#include "base/rng.h"
 #include "source/mapping.h"
 
 #include <aws/common/json.h>
@@ -314,6 +315,122 @@ static void test_properties_and_time(void **state) {
     mapping_done(&mapping);
 }
 
+/* ---- records that look like their message ---- */
+
+/* Most members of a record, mostly in the usual order; ret_usual: it should be found to look like its message. */
+static void random_record(struct rng *rng, char *to, bool *ret_usual) {
+    static const char *const record_members[] = {
+        "\"eventID\":\"e\\u0031\"",    "\"eventName\":\"MODIFY\"",
+        "\"eventVersion\":\"1.1\"",    "\"eventSource\":\"aws:dynamodb\"",
+        "\"awsRegion\":\"eu-west-1\"",
+    };
+    static const char *const change_members[] = {
+        "\"ApproximateCreationDateTime\":1795441620",
+        "\"Keys\":{\"id\":{\"S\":\"a\"}}",
+        "\"NewImage\":{\"id\":{\"S\":\"a\"},\"l\":{\"L\":[]}}",
+        "\"OldImage\":{ }",
+        "\"SequenceNumber\":\"0017\"",
+        "\"SizeBytes\":26",
+        "\"StreamViewType\":\"NEW_IMAGE\"",
+    };
+    static const char *const strange[] = {
+        "\"unknown\":1",    "\"Keys\":null",    "\"eventID\":null",
+        "\"SizeBytes\" :7", " \"SizeBytes\":8",
+    };
+    const char *all[16];
+    size_t count = 0;
+    *ret_usual = true;
+    char *at = stpcpy(to, "{");
+    for (size_t i = 0; i < 5; i++) {
+        if (rng_below(rng, 3) > 0) {
+            at = stpcpy(stpcpy(at, record_members[i]), ",");
+        }
+    }
+    for (size_t i = 0; i < 7; i++) {
+        /* without a time there is nothing to be gained; without a number it is no record */
+        if (i == 0 || i == 4 || rng_below(rng, 3) > 0) {
+            all[count++] = change_members[i];
+        }
+    }
+    if (rng_below(rng, 3) == 0) {
+        size_t a = rng_below(rng, count - 1);
+        size_t b = rng_below(rng, count - 1);
+        const char *swapped = all[a];
+        all[a] = all[b];
+        all[b] = swapped;
+        *ret_usual = a == b;
+    }
+    if (rng_below(rng, 3) == 0) {
+        all[count++] = strange[rng_below(rng, 4)];
+        *ret_usual = false;
+    }
+    at = stpcpy(at, "\"dynamodb\":{");
+    for (size_t i = 0; i < count; i++) {
+        at = stpcpy(stpcpy(at, i > 0 ? "," : ""), all[i]);
+    }
+    at = stpcpy(at, "}");
+    if (rng_below(rng, 9) == 0) {
+        at = stpcpy(at, ",\"userIdentity\":{\"type\":\"T\"}");
+        *ret_usual = false;
+    }
+    if (rng_below(rng, 9) == 0) {
+        at = stpcpy(at, " ");
+        *ret_usual = false;
+    }
+    (void)stpcpy(at, "}");
+}
+
+static void join_mapped(struct mapping *mapping, const struct record *record, char *to,
+                        size_t capacity) {
+    struct sink_message message;
+    struct err err = ERR_NONE;
+    assert_true(mapping_map(mapping, record, &message, &err));
+    join(&message, to, capacity);
+}
+
+/* What is taken over from the page as it stands is what the mapping would have written, and what other records were
+ * read before, in whatever order, changes nothing. */
+static void test_slices_are_what_would_be_written(void **state) {
+    (void)state;
+    enum { RECORDS = 3, MAX = 1024 };
+    struct rng rng = {.state = 3};
+    struct mapping mapping = single("id");
+    mapping.key = MESSAGE_KEY_NONE;
+    for (int round = 0; round < 20000; round++) {
+        char text[RECORDS * MAX] = "{\"Records\":[";
+        char records[RECORDS][MAX];
+        bool usual[RECORDS];
+        for (int i = 0; i < RECORDS; i++) {
+            random_record(&rng, records[i], &usual[i]);
+            (void)strcat(strcat(text, i > 0 ? "," : ""), records[i]);
+        }
+        (void)strcat(text, "]}");
+        char *body = padded(text, strlen(text));
+        struct record_page page;
+        struct err err = ERR_NONE;
+        assert_true(record_page_open(&page, str_make(body, strlen(text)), &err));
+        for (int i = 0; i < RECORDS; i++) {
+            struct record record;
+            assert_true(record_page_next(&page, &record, &err));
+            assert_int_equal(record.head.ptr != NULL, usual[i]);
+            char sliced[MAX];
+            char written[MAX];
+            char alone[MAX];
+            join_mapped(&mapping, &record, sliced, sizeof sliced);
+            record.head = STR_NONE;
+            join_mapped(&mapping, &record, written, sizeof written);
+            struct one one = one_new(records[i]);
+            one.record.head = STR_NONE;
+            join_mapped(&mapping, &one.record, alone, sizeof alone);
+            free(one.body);
+            assert_string_equal(sliced, alone);
+            assert_string_equal(written, alone);
+        }
+        free(body);
+    }
+    mapping_done(&mapping);
+}
+
 /* The scratch is reserved once per record and holds whatever the worst record needs: were it too small, it would
  * move under the slices. */
 static void test_scratch_is_reserved_for_the_worst(void **state) {
@@ -574,6 +691,7 @@ int main(void) {
         cmocka_unit_test(test_value_has_one_order_and_raw_slices),
         cmocka_unit_test(test_value_leaves_out_what_is_absent),
         cmocka_unit_test(test_properties_and_time),
+        cmocka_unit_test(test_slices_are_what_would_be_written),
         cmocka_unit_test(test_scratch_is_reserved_for_the_worst),
         cmocka_unit_test(test_scratch_is_bounded),
         cmocka_unit_test(test_agrees_with_the_java_connector),
