@@ -5,9 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import Iterator
+from pathlib import Path
+from typing import Any, Iterator
 
+from doubles import Double
+from program import CREDENTIALS
 from servers import Server
+
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/bench/stream/2026-01-01T00:00:00.000"
+
+
+def aws_config(aws: Double, folder: Path, application: str, **configs: Any) -> dict[str, Any]:
+    """What the program needs to read the whole of ARN's stream from a double; all else has its default."""
+    return {
+        "awsDynamodbStreamArn": ARN,
+        "awsEndpoint": f"http://{aws.address}",
+        "dynamoEndpoint": f"http://{aws.address}",
+        "awsCredentialPluginParam": CREDENTIALS,
+        "applicationName": application,
+        "initialPositionInStream": "TRIM_HORIZON",
+        "stateDirectory": str(folder / "state"),
+        **configs,
+    }
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@
 enum {
     DEFAULT_ATTEMPTS = 4,
     DEFAULT_DEADLINE_MS = 30000,
-    DEFAULT_CONNECTIONS = 16,
+    DEFAULT_CONNECTIONS = 64, /* 10,000 polls a second of 6 ms each, and some */
     DEFAULT_CONNECT_MS = 3000,
     DEFAULT_ATTEMPT_MS = 10000,
     SPARE_CALLS = 64,    /* finished calls kept for reuse, with their request buffers */

@@ -16,7 +16,7 @@ struct service_http_options {
     struct credentials *credentials; /* outlives the service */
     struct aws_tls_ctx *tls;         /* outlives the service; used for https */
     struct page_pool *pages;         /* outlives the service */
-    uint32_t max_connections;        /* 0 means 16 */
+    uint32_t max_connections;        /* 0 means 64 */
     uint32_t connect_timeout_ms;     /* 0 means 3,000 */
     uint32_t attempt_timeout_ms;     /* until the first byte of a reply; 0 means 10,000 */
 };

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,21 +11,17 @@ from typing import Any, Iterator
 import pytest
 
 from doubles import Double
-from program import CREDENTIALS, Program, Run
+from fleet import TOPIC, Fleet, Writer, scenario, shard_ids
+from program import Program
 from servers import wait_for
-from stream import aws_client
 from topic import by_item
 
-ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
-TOPIC = "persistent://public/default/orders"
-SHARDS = [f"shardId-0000000170000000{n:04}-{n:08}" for n in range(12)]
-STREAM = f"stream {ARN} hash id view NEW_AND_OLD_IMAGES\n" + "".join(f"shard {shard}\n" for shard in SHARDS)
-TABLE = "leases"
+SHARDS = shard_ids(12)
+MANY_SHARDS = shard_ids(1000)
 
 
-@pytest.fixture
-def doubles(tmp_path: Path) -> Iterator[tuple[Double, Double]]:
-    pair = Double("fake_aws", tmp_path, STREAM), Double("fake_broker", tmp_path, f"partitions {TOPIC} 3\n")
+def pair_of_doubles(folder: Path, shards: list[str]) -> Iterator[tuple[Double, Double]]:
+    pair = Double("fake_aws", folder, scenario(shards)), Double("fake_broker", folder, f"partitions {TOPIC} 3\n")
     try:
         for double in pair:
             double.start()
@@ -36,95 +31,14 @@ def doubles(tmp_path: Path) -> Iterator[tuple[Double, Double]]:
             double.kill()
 
 
-class Stream:
-    """Writes into all shards all the time, in a thread of its own, and knows how much."""
-
-    def __init__(self, aws: Double) -> None:
-        self.written = 0
-        self._aws = aws
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._failure: BaseException | None = None
-
-    def __enter__(self) -> Stream:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(0.1):
-                self._aws.tell("".join(f"fill {s} 7 500 keys 3 name {s[-4:]}\n" for s in SHARDS))
-                self.written += 7 * len(SHARDS)
-        except BaseException as failure:  # raised at the end, where the test sees it
-            self._failure = failure
+@pytest.fixture
+def doubles(tmp_path: Path) -> Iterator[tuple[Double, Double]]:
+    yield from pair_of_doubles(tmp_path, SHARDS)
 
 
-class Fleet:
-    def __init__(self, program: Program, folder: Path, aws: Double, broker: Double) -> None:
-        self.program = program
-        self.table = aws_client("dynamodb", f"http://{aws.address}")
-        self.broker = broker
-        self.dump = folder / "messages.jsonl"
-        self.config = {
-            "awsDynamodbStreamArn": ARN,
-            "awsEndpoint": f"http://{aws.address}",
-            "dynamoEndpoint": f"http://{aws.address}",
-            "awsCredentialPluginParam": CREDENTIALS,
-            "applicationName": TABLE,
-            "initialPositionInStream": "TRIM_HORIZON",
-            "serviceUrl": f"pulsar://{broker.address}",
-            "topicName": TOPIC,
-            "failoverTime": "1500",
-            "minPollInterval": "50",
-            "maxPollInterval": "200",
-        }
-
-    def start(self) -> Run:
-        number = len(self.program.runs)
-        self.config["stateDirectory"] = str(self.dump.parent / f"state-{number}")
-        return self.program.run(self.program.write(self.config, f"worker-{number}.json"))
-
-    def leases(self) -> list[dict[str, Any]]:
-        return self.table.scan(TableName=TABLE)["Items"]
-
-    def checkpoint(self, shard: str) -> str:
-        return next(item["checkpoint"]["S"] for item in self.leases() if item["leaseKey"]["S"] == shard)
-
-    def table_number(self, shard: str, index: int) -> str:
-        """Sequence number of a shard's record, as it was delivered."""
-        numbers = {m["properties"]["SEQUENCE_NUMBER"] for m in self.messages() if m["properties"]["SHARD_ID"] == shard}
-        return sorted(numbers, key=int)[index]
-
-    def loads(self) -> list[int]:
-        try:
-            owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
-        except self.table.exceptions.ResourceNotFoundException:
-            return []
-        return [] if None in owners else sorted(owners.values())
-
-    def wait_shared(self, *loads: int) -> None:
-        def look() -> bool:
-            self.program.assert_well()
-            return self.loads() == list(loads)
-
-        wait_for(f"the shards are shared {loads}", look)
-
-    def messages(self) -> list[dict[str, Any]]:
-        self.broker.tell(f"dump {self.dump}")
-        return [json.loads(line) for line in self.dump.read_text().splitlines()]
-
-    def numbers(self) -> list[str]:
-        return [message["properties"]["SEQUENCE_NUMBER"] for message in self.messages()]
-
-    def wait_delivered(self, stream: Stream) -> None:
-        wait_for("everything is delivered", lambda: len(set(self.numbers())) == stream.written)
+@pytest.fixture
+def large_doubles(tmp_path: Path) -> Iterator[tuple[Double, Double]]:
+    yield from pair_of_doubles(tmp_path, MANY_SHARDS)
 
 
 @pytest.fixture
@@ -232,7 +146,7 @@ def test_reset(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
 
 
 def test_shards_are_shared_through_joins_kills_and_stops(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
-    with Stream(doubles[0]) as stream:
+    with Writer(doubles[0], SHARDS, at_once=len(SHARDS)) as stream:
         first = fleet.start()
         fleet.wait_shared(12)
         second = fleet.start()
@@ -267,7 +181,7 @@ def test_shards_are_shared_through_joins_kills_and_stops(fleet: Fleet, doubles: 
 
 def test_clean_stops_repeat_nothing(fleet: Fleet, doubles: tuple[Double, Double]) -> None:
     """Each worker in turn hands everything to the next one, while records come."""
-    with Stream(doubles[0]) as stream:
+    with Writer(doubles[0], SHARDS, at_once=len(SHARDS)) as stream:
         run = fleet.start()
         fleet.wait_shared(12)
         for _ in range(3):
@@ -279,3 +193,30 @@ def test_clean_stops_repeat_nothing(fleet: Fleet, doubles: tuple[Double, Double]
     fleet.wait_delivered(stream)
     assert run.terminate() == 0
     assert max(Counter(fleet.numbers()).values()) == 1
+
+
+@pytest.mark.optimised_only  # a thousand shards: the code is the same as with twelve
+def test_four_workers_share_a_thousand_shards(
+    program: Program, tmp_path: Path, large_doubles: tuple[Double, Double]
+) -> None:
+    """Evenly after their start, after one was killed and after one has joined. Nothing is lost, and only what the killed
+    one had not checkpointed comes twice."""
+    fleet = Fleet(program, tmp_path, *large_doubles, failoverTime="4000", minPollInterval="500", maxPollInterval="1000")
+    with Writer(large_doubles[0], MANY_SHARDS, at_once=100) as stream:
+        runs = [fleet.start() for _ in range(4)]
+        fleet.wait_shared(250, 250, 250, 250)
+        fleet.assert_repeated_only({})
+
+        killed = runs.pop()
+        killed.kill()
+        left_behind = fleet.checkpoints_of(killed)
+        assert len(left_behind) == 250
+        fleet.wait_shared(333, 333, 334)
+        runs.append(fleet.start())
+        fleet.wait_shared(250, 250, 250, 250)
+    fleet.wait_delivered(stream)
+    for run in runs:
+        assert run.terminate() == 0
+    fleet.assert_repeated_only(left_behind)
+    assert all("leaseOwner" not in item for item in fleet.leases())
+    assert large_doubles[1].ask("violation") in ("", '""'), "a producer broke the protocol"
