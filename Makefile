@@ -10,7 +10,7 @@ all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 	cmake --build build --target ddb2pulsar ddb2pulsar-perf
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
-	scripts/setup test
+	scripts/setup servers
 	KEEP='$(KEEP)' scripts/demo
 
 test: ## all tests; the last line is their count
@@ -38,7 +38,7 @@ format: ## format all C files
 	scripts/lint format
 
 bench: ## measure
-	scripts/setup test
+	scripts/setup servers
 	cmake --preset release > /dev/null
 	cmake --build build
 	bench/run
