@@ -53,11 +53,16 @@ static void given_back(void *ctx, const struct err *err, bool earlier) {
     settled(shard->claims);
 }
 
-/* The item differs from what was known: it is seen now. */
+/* The item differs from what was known: it is seen now. Its owner may just have renewed it and still
+ * not answer, so the question stands as long as the item shows it. */
 static void seen_now(struct claims *claims, struct shard *shard) {
     shard->has_lease = shard->lease.key[0] != '\0';
     shard->expired = false;
-    shard->asked_ns = is_wanted(claims, shard) ? now_ns(claims) : 0;
+    if (!is_wanted(claims, shard)) {
+        shard->asked_ns = 0;
+    } else if (shard->asked_ns == 0) {
+        shard->asked_ns = now_ns(claims);
+    }
     lease_watch_see(&shard->watch, shard->lease.counter, now_ns(claims));
     shard_settle(shard);
 }
