@@ -40,7 +40,43 @@ class Change:
         return dict(self.keys)["id"]
 
 
-class Table:
+class Stream:
+    """A stream, as boto3 reads it."""
+
+    def __init__(self, url: str, arn: str) -> None:
+        self.arn = arn
+        self.streams = aws_client("dynamodbstreams", url)
+
+    def shards(self) -> list[dict[str, Any]]:
+        shards: list[dict[str, Any]] = []
+        start: dict[str, str] = {}
+        while True:
+            page = self.streams.describe_stream(StreamArn=self.arn, **start)["StreamDescription"]
+            shards += page["Shards"]
+            if "LastEvaluatedShardId" not in page:
+                return shards
+            start = {"ExclusiveStartShardId": page["LastEvaluatedShardId"]}
+
+    def changes(self) -> list[Change]:
+        """Everything that is in the stream now, in the order of sequence numbers."""
+        changes = [change for shard in self.shards() for change in self._shard_changes(shard["ShardId"])]
+        return sorted(changes, key=lambda change: int(change.sequence_number))
+
+    def _shard_changes(self, shard: str) -> list[Change]:
+        changes: list[Change] = []
+        iterator = self.streams.get_shard_iterator(
+            StreamArn=self.arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            page = self.streams.get_records(ShardIterator=iterator, Limit=1000)
+            if not page["Records"]:
+                break
+            changes += [_change(record, shard) for record in page["Records"]]
+            iterator = page.get("NextShardIterator")
+        return changes
+
+
+class Table(Stream):
     """A table with a stream."""
 
     def __init__(
@@ -53,7 +89,6 @@ class Table:
     ) -> None:
         self.name = name
         self.dynamodb = aws_client("dynamodb", url)
-        self.streams = aws_client("dynamodbstreams", url)
         description = self.dynamodb.create_table(
             TableName=name,
             KeySchema=key_schema or [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -61,7 +96,7 @@ class Table:
             BillingMode="PAY_PER_REQUEST",
             StreamSpecification={"StreamEnabled": True, "StreamViewType": view},
         )["TableDescription"]
-        self.arn: str = description["LatestStreamArn"]
+        super().__init__(url, description["LatestStreamArn"])
         wait_for("the table is active", lambda: self._status() == "ACTIVE")
 
     def _status(self) -> str:
@@ -91,34 +126,6 @@ class Table:
 
     def disable_stream(self) -> None:
         self.dynamodb.update_table(TableName=self.name, StreamSpecification={"StreamEnabled": False})
-
-    def shards(self) -> list[dict[str, Any]]:
-        shards: list[dict[str, Any]] = []
-        start: dict[str, str] = {}
-        while True:
-            page = self.streams.describe_stream(StreamArn=self.arn, **start)["StreamDescription"]
-            shards += page["Shards"]
-            if "LastEvaluatedShardId" not in page:
-                return shards
-            start = {"ExclusiveStartShardId": page["LastEvaluatedShardId"]}
-
-    def changes(self) -> list[Change]:
-        """Everything that is in the stream now, in the order of sequence numbers."""
-        changes = [change for shard in self.shards() for change in self._shard_changes(shard["ShardId"])]
-        return sorted(changes, key=lambda change: int(change.sequence_number))
-
-    def _shard_changes(self, shard: str) -> list[Change]:
-        changes: list[Change] = []
-        iterator = self.streams.get_shard_iterator(
-            StreamArn=self.arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            page = self.streams.get_records(ShardIterator=iterator, Limit=1000)
-            if not page["Records"]:
-                break
-            changes += [_change(record, shard) for record in page["Records"]]
-            iterator = page.get("NextShardIterator")
-        return changes
 
     def leases(self, application: str) -> dict[str, dict[str, Any]]:
         """The items of a lease table by shard; empty when there is no such table yet."""
