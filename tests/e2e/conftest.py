@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 import pulsar
 import pytest
 
+from kcl import CONSUMERS
 from producer import PROGRAM as TEST_PRODUCE
 from producer import Producer
 from program import BINARY, QUICK, Program, source_config
@@ -195,6 +196,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     for number, run in enumerate(program.runs if program else [], 1):
         title = f"run {number}: {' '.join(run.arguments)}"
         report.sections.append((title, end_of(run.stderr_path, 60)))
+    for consumer in item.stash.get(CONSUMERS, []):
+        report.sections.append((consumer.worker, end_of(consumer.log, 60)))
     producer = item.stash.get(PRODUCER, None)
     for number, run in enumerate(producer.runs if producer else [], 1):
         title = f"test_produce {number}: {run.options}"
