@@ -99,6 +99,7 @@ static void loop_advance(uint64_t ms) {
 
 struct writing {
     struct outgoing *bytes;
+    Pulsar__BaseCommand__Type type;
     struct writing *next;
 };
 
@@ -109,6 +110,7 @@ struct channel {
     bool opened;
     bool closing;
     struct err why;
+    struct channel_stats stats;
     size_t writing_len;
     struct writing *first;
     struct writing **last;
@@ -133,6 +135,7 @@ static void take_written(struct channel *channel) {
         channel->last = &channel->first;
     }
     channel->writing_len -= writing->bytes->len;
+    channel->stats.written++;
     outgoing_unref(writing->bytes);
     free(writing);
 }
@@ -191,8 +194,8 @@ static void count_sent(const Pulsar__CommandSend *send) {
     }
 }
 
-/* What goes out is a frame with one command that can be read. */
-static void check_frame(struct str frame) {
+/* What goes out is a frame with one command that can be read: of this type. */
+static Pulsar__BaseCommand__Type check_frame(struct str frame) {
     assert(frame.len >= 8);
     size_t total = wire_get_be32(frame.ptr);
     size_t command_len = wire_get_be32(frame.ptr + 4);
@@ -205,20 +208,34 @@ static void check_frame(struct str frame) {
     if (is_send) {
         count_sent(command->send);
     }
+    Pulsar__BaseCommand__Type type = command->type;
     pulsar__base_command__free_unpacked(command, NULL);
+    return type;
+}
+
+/* However often a broker asks, one answer at most waits to be written. */
+static void check_answers(const struct channel *channel, Pulsar__BaseCommand__Type type) {
+    bool answer = type == PULSAR__BASE_COMMAND__TYPE__PONG ||
+                  type == PULSAR__BASE_COMMAND__TYPE__AUTH_RESPONSE;
+    for (const struct writing *writing = channel->first; answer && writing != NULL;
+         writing = writing->next) {
+        assert(writing->type != type);
+    }
 }
 
 bool channel_write(struct channel *channel, struct outgoing *bytes) {
     if (!channel->opened || channel->closing) {
         return false;
     }
-    check_frame(str_make(bytes->data, bytes->len));
+    Pulsar__BaseCommand__Type type = check_frame(str_make(bytes->data, bytes->len));
+    check_answers(channel, type);
     struct writing *writing = malloc(sizeof *writing);
     assert(writing != NULL);
-    *writing = (struct writing){.bytes = outgoing_ref(bytes)};
+    *writing = (struct writing){.bytes = outgoing_ref(bytes), .type = type};
     *channel->last = writing;
     channel->last = &writing->next;
     channel->writing_len += bytes->len;
+    channel->stats.taken++;
     return true;
 }
 
@@ -227,8 +244,7 @@ size_t channel_writing(const struct channel *channel) {
 }
 
 struct channel_stats channel_stats(const struct channel *channel) {
-    (void)channel;
-    return (struct channel_stats){.writes = 0};
+    return channel->stats;
 }
 
 /* ---- The caller of the producer, who checks its promises. */

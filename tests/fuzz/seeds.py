@@ -224,6 +224,8 @@ def broker_inputs():
     yield "connected_twice", session(says(CONNECTED, CONNECTED))
     yield "cut", session(step(RECEIVE) + struct.pack(">H", 3) + b"\0\0\0", step(END), second)
     yield "nobody", options() + step(END) + second + step(END) + second
+    yield "asks_and_asks", session(says(PING, PING, COMMANDS["auth_challenge"], COMMANDS["auth_challenge"], PING), sends, written,
+                                   says(PING, COMMANDS["auth_challenge"]), written)
 
 
 def address_inputs():
@@ -248,6 +250,30 @@ def address_inputs():
     }.items():
         yield name, b"\3" + url.encode()
     yield "no_room", b"\0pulsar://a,b"
+
+
+def http_url_inputs():
+    for name, url in {
+        "issuer": "https://issuer.example.com/tenant",
+        "endpoint": "http://localhost:8000",
+        "query": "HTTPS://a:8443/t?x=1&y=/?",
+        "ipv6": "https://[2001:db8::1]:443/",
+        "standard_port": "http://a:80/",
+        "port_zero": "http://a:0/",
+        "port_too_large": "http://a:65536/",
+        "port_missing": "http://a:/",
+        "user": "https://user:password@a/",
+        "fragment": "https://a/b#c",
+        "query_without_path": "https://a?b",
+        "other_scheme": "ftp://a/",
+        "no_host": "https:///a",
+        "line_break": "https://a/b\r\nHost: c",
+        "not_ascii": "https://\u00fc/",
+        "longest_path": "https://a/" + "p" * 2046,
+        "too_long": "https://a/" + "p" * 2047,
+        "nothing": "",
+    }.items():
+        yield name, url.encode()
 
 
 def topic_inputs():
@@ -281,4 +307,5 @@ def write(target, inputs):
 write("fuzz_frame", frame_inputs())
 write("fuzz_broker", broker_inputs())
 write("fuzz_address", address_inputs())
+write("fuzz_http_url", http_url_inputs())
 write("fuzz_topic", topic_inputs())

@@ -11,5 +11,6 @@ endfunction()
 
 d2p_fuzz(fuzz_frame d2p_pulsar)
 d2p_fuzz(fuzz_address d2p_pulsar)
+d2p_fuzz(fuzz_http_url d2p_base)
 d2p_fuzz(fuzz_topic d2p_pulsar)
 d2p_fuzz(fuzz_broker d2p_pulsar)
