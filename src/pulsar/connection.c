@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { USER_BUCKETS = 64 }; /* a power of two */
-
 /* It moves only down this list. */
 enum connection_state {
     CONNECTION_CONNECTING,  /* the channel is not open yet */
@@ -41,7 +39,7 @@ struct connection {
     struct aws_linked_list waiting; /* users that were not told `ready` */
     struct aws_linked_list users;   /* those that were */
     struct aws_linked_list blocked; /* first come, first served */
-    struct connection_user *by_id[USER_BUCKETS];
+    struct id_table producers;      /* users with an id */
     struct requests requests;
 
     struct lane_timer deadline_timer; /* CONNECTED, then the first request's */
@@ -257,16 +255,9 @@ static void answer(struct connection *connection, uint64_t request_id,
 
 /* ---- Users. */
 
-static struct connection_user **bucket_of(struct connection *connection, uint64_t producer_id) {
-    return &connection->by_id[producer_id % USER_BUCKETS];
-}
-
 static struct connection_user *find_user(struct connection *connection, uint64_t producer_id) {
-    struct connection_user *user = *bucket_of(connection, producer_id);
-    while (user != NULL && user->producer_id != producer_id) {
-        user = user->next_with_hash;
-    }
-    return user;
+    struct id_entry *entry = id_table_find(&connection->producers, producer_id);
+    return entry != NULL ? AWS_CONTAINER_OF(entry, struct connection_user, entry) : NULL;
 }
 
 void connection_attach(struct connection *connection, struct connection_user *user) {
@@ -274,9 +265,7 @@ void connection_attach(struct connection *connection, struct connection_user *us
     user->blocked = false;
     aws_linked_list_push_back(&connection->waiting, &user->node);
     if (user->producer_id != 0) {
-        struct connection_user **bucket = bucket_of(connection, user->producer_id);
-        user->next_with_hash = *bucket;
-        *bucket = user;
+        id_table_add(&connection->producers, &user->entry, user->producer_id);
     }
     connection->keep_alive.unused = 0;
     if (connection->state == CONNECTION_READY) {
@@ -293,11 +282,7 @@ void connection_detach(struct connection_user *user) {
     unblock(user);
     aws_linked_list_remove(&user->node);
     if (user->producer_id != 0) {
-        struct connection_user **at = bucket_of(connection, user->producer_id);
-        while (*at != user) {
-            at = &(*at)->next_with_hash;
-        }
-        *at = user->next_with_hash;
+        id_table_remove(&connection->producers, &user->entry);
     }
 }
 
@@ -549,6 +534,7 @@ static void on_ended(void *ctx, const struct err *why) {
     }
     tell_lost(connection);
     requests_done(&connection->requests);
+    id_table_done(&connection->producers);
     frame_reader_done(&connection->reader);
     connection->config->gone(connection, connection->config->ctx);
     free(connection);
@@ -577,6 +563,7 @@ struct connection *connection_new(const struct connection_config *config,
     aws_linked_list_init(&connection->users);
     aws_linked_list_init(&connection->blocked);
     requests_init(&connection->requests);
+    id_table_init(&connection->producers);
     lane_timer_init(&connection->deadline_timer, config->lane, deadline_passed, connection);
     lane_timer_init(&connection->keep_alive_timer, config->lane, interval_passed, connection);
     lane_timer_init(&connection->ready_timer, config->lane, tell_ready, connection);

@@ -64,7 +64,7 @@ struct connection_user {
     struct aws_linked_list_node node;
     struct aws_linked_list_node blocked_node;
     bool blocked;
-    struct connection_user *next_with_hash;
+    struct id_entry entry; /* by producer_id */
 };
 
 /* Starts to connect to physical; logical differs when a proxy is asked to go on to it. NULL when

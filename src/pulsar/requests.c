@@ -1,60 +1,25 @@
 #include "pulsar/requests.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 static struct request *of_node(struct aws_linked_list_node *node) {
     return AWS_CONTAINER_OF(node, struct request, node);
 }
 
-static struct request **bucket_of(const struct requests *requests, uint64_t id) {
-    return &requests->by_id[id & (requests->buckets - 1)];
-}
-
 void requests_init(struct requests *requests) {
-    *requests = (struct requests){.buckets = REQUESTS_FIRST_BUCKETS};
-    requests->by_id = requests->first_buckets;
+    *requests = (struct requests){.last_id = 0};
+    id_table_init(&requests->by_id);
     aws_linked_list_init(&requests->timed);
     aws_linked_list_init(&requests->untimed);
 }
 
 void requests_done(struct requests *requests) {
-    assert(requests->count == 0);
-    if (requests->by_id != requests->first_buckets) {
-        free(requests->by_id);
-    }
-    requests->by_id = NULL;
+    assert(requests->by_id.count == 0);
+    id_table_done(&requests->by_id);
 }
 
 uint64_t requests_new_id(struct requests *requests) {
     return ++requests->last_id;
-}
-
-static void hash(struct requests *requests, struct request *request) {
-    struct request **bucket = bucket_of(requests, request->id);
-    request->next_with_hash = *bucket;
-    *bucket = request;
-}
-
-/* Without memory for it the search gets slower, and nothing else. */
-static void grow(struct requests *requests) {
-    struct request **old = requests->by_id;
-    size_t buckets = requests->buckets;
-    struct request **by_id = calloc(2 * buckets, sizeof(struct request *));
-    if (by_id == NULL) {
-        return;
-    }
-    requests->by_id = by_id;
-    requests->buckets = 2 * buckets;
-    for (size_t i = 0; i < buckets; i++) {
-        for (struct request *request = old[i], *next; request != NULL; request = next) {
-            next = request->next_with_hash;
-            hash(requests, request);
-        }
-    }
-    if (old != requests->first_buckets) {
-        free(old);
-    }
 }
 
 /* From the end, where its place is while all deadlines are equally far. */
@@ -70,17 +35,13 @@ static void put_in_order(struct aws_linked_list *timed, struct request *request)
 void requests_add(struct requests *requests, struct request *request, uint64_t id,
                   uint64_t deadline_ns) {
     assert(request->requests == NULL);
-    *request = (struct request){.id = id, .deadline_ns = deadline_ns, .requests = requests};
+    *request = (struct request){.deadline_ns = deadline_ns, .requests = requests};
+    id_table_add(&requests->by_id, &request->entry, id);
     if (deadline_ns == REQUESTS_NO_DEADLINE) {
         aws_linked_list_push_back(&requests->untimed, &request->node);
     } else {
         put_in_order(&requests->timed, request);
     }
-    if (requests->count == requests->buckets) {
-        grow(requests);
-    }
-    hash(requests, request);
-    requests->count++;
 }
 
 void request_remove(struct request *request) {
@@ -88,22 +49,14 @@ void request_remove(struct request *request) {
     if (requests == NULL) {
         return;
     }
-    struct request **at = bucket_of(requests, request->id);
-    while (*at != request) {
-        at = &(*at)->next_with_hash;
-    }
-    *at = request->next_with_hash;
+    id_table_remove(&requests->by_id, &request->entry);
     aws_linked_list_remove(&request->node);
     request->requests = NULL;
-    requests->count--;
 }
 
 struct request *requests_find(const struct requests *requests, uint64_t id) {
-    struct request *request = *bucket_of(requests, id);
-    while (request != NULL && request->id != id) {
-        request = request->next_with_hash;
-    }
-    return request;
+    struct id_entry *entry = id_table_find(&requests->by_id, id);
+    return entry != NULL ? AWS_CONTAINER_OF(entry, struct request, entry) : NULL;
 }
 
 static struct request *first_of(const struct aws_linked_list *list) {

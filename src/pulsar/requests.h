@@ -5,33 +5,27 @@
 #ifndef PULSAR_REQUESTS_H
 #define PULSAR_REQUESTS_H
 
+#include "pulsar/id_table.h"
+
 #include <aws/common/linked_list.h>
 
-#include <stddef.h>
-#include <stdint.h>
-
-enum { REQUESTS_FIRST_BUCKETS = 16 }; /* a power of two */
 #define REQUESTS_NO_DEADLINE UINT64_MAX
 
 struct requests;
 
 /* Embedded in its owner; all-zero before the first use. */
 struct request {
-    uint64_t id;
+    struct id_entry entry;
     uint64_t deadline_ns;
     struct requests *requests; /* NULL: not waiting */
     struct aws_linked_list_node node;
-    struct request *next_with_hash;
 };
 
 struct requests {
     struct aws_linked_list timed;   /* the next deadline first */
     struct aws_linked_list untimed; /* without a deadline */
-    struct request **by_id; /* grows with count; ids that follow each other do not collide */
-    size_t buckets;         /* a power of two */
-    size_t count;
+    struct id_table by_id;
     uint64_t last_id;
-    struct request *first_buckets[REQUESTS_FIRST_BUCKETS];
 };
 
 /* It must not move afterwards. */
