@@ -28,7 +28,7 @@ struct claims {
     struct aws_linked_list queue;
     uint32_t under_way;
     uint64_t seen_ns; /* begin of the newest whole scan */
-    bool asking; /* some owner is asked and has not handed over yet */
+    bool asking;      /* some owner is asked and has not handed over yet */
     bool stopping;
 };
 

@@ -317,7 +317,7 @@ static void check_checkpoint(const struct sim_ledger *ledger, const struct shard
 }
 
 /* May the worker make itself the owner in another's place? */
-static void check_taking(const struct sim_ledger *ledger, const struct shard *shard,
+static void check_taking(struct sim_ledger *ledger, const struct shard *shard,
                          const struct sim_worker *worker) {
     const struct lease *before = &shard->lease;
     bool expired = ledger->now_ns - before->changed_ns >= ledger->failover_ns;
@@ -327,9 +327,11 @@ static void check_taking(const struct sim_ledger *ledger, const struct shard *sh
         broken(ledger, "%s took %s from %s, which renewed it %" PRIu64 " ms ago", worker->id,
                shard->id, before->owner, (ledger->now_ns - before->changed_ns) / MS);
     }
+    ledger->totals.taken_over += expired ? 1 : 0;
+    ledger->totals.stolen += expired ? 0 : 1;
 }
 
-static void check_change(const struct sim_ledger *ledger, const struct shard *shard,
+static void check_change(struct sim_ledger *ledger, const struct shard *shard,
                          const struct lease *now, const struct sim_worker *worker) {
     const struct lease *before = &shard->lease;
     if (!now->exists) {
@@ -354,6 +356,7 @@ static void check_change(const struct sim_ledger *ledger, const struct shard *sh
     if (new_owner && !mine && before->owner[0] != '\0') {
         check_taking(ledger, shard, worker);
     }
+    ledger->totals.handed_over += new_owner && mine && now->owner[0] != '\0' ? 1 : 0;
     check_checkpoint(ledger, shard, now, worker);
 }
 

@@ -60,6 +60,9 @@ struct sim_totals {
     uint64_t lost;       /* not arrived, since it was trimmed */
     uint64_t untold;     /* of these, none that a reader could know of */
     uint64_t again;      /* arrivals of what had arrived */
+    uint64_t taken_over; /* leases, from owners that had let them expire */
+    uint64_t stolen;     /* from owners that were asked in vain */
+    uint64_t handed_over;
     uint64_t after_loss; /* arrivals from a worker that had lost the lease */
     uint64_t old_ends;   /* items whose last arrival is not their newest record */
     uint64_t overlap_ms; /* longest time from a lease's taking to its former owner's last put */

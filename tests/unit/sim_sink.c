@@ -52,6 +52,12 @@ static void acknowledge(struct sim_sink *sink, struct message *message) {
     }
 }
 
+static void turn_soon(struct sim_sink *sink) {
+    struct sim_world *world = sink->process->world;
+    bool slow = sim_chance(world, world->weather.slow_sinks);
+    lane_timer_set_ms(&sink->timer, sim_between(world, 1, slow ? SIM_SLOW_MS : 20));
+}
+
 static void turn(void *ctx) {
     struct sim_sink *sink = ctx;
     struct sim_world *world = sink->process->world;
@@ -77,7 +83,7 @@ static void turn(void *ctx) {
     }
     sink->count = kept;
     if (sink->count > 0) {
-        lane_timer_set_ms(&sink->timer, sim_between(world, 1, 20));
+        turn_soon(sink);
     }
     if (acked > 0) {
         sink->sink.events.acked(sink->sink.events_ctx, tokens, acked);
@@ -114,7 +120,7 @@ static enum sink_result put(struct sink *base, const struct sink_message *messag
                        process->world->now_ns);
     }
     if (!sink->timer.armed) {
-        lane_timer_set_ms(&sink->timer, sim_between(process->world, 1, 20));
+        turn_soon(sink);
     }
     return SINK_TAKEN;
 }

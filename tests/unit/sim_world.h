@@ -13,7 +13,7 @@
     "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 #define SIM_TABLE "leases"
 
-enum { SIM_PROCESSES = 8 };
+enum { SIM_PROCESSES = 8, SIM_SLOW_MS = 3000 };
 
 /* A record that reached the other side. */
 struct sim_delivery {
@@ -28,6 +28,7 @@ struct sim_weather {
     uint32_t lost_writes; /* to the table: carried out, and the reply is lost */
     uint32_t lost_reads;  /* of all others, the reply is lost */
     uint32_t broken_replies;
+    uint32_t slow_sinks; /* of a thousand turns of a sink, those that take up to SIM_SLOW_MS */
 };
 
 /* A process in its life: of all that were ever started, and the place it has now. */
