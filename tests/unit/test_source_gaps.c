@@ -197,7 +197,7 @@ static void a_java_workers_other_stream_is_noticed(void **state) {
     sim_world_run(world, 5000);
     sim_world_crash(world, maker);
     uint32_t process = SIM_PROCESSES;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 75; i++) {
         sim_world_script(world,
                          "item " SIM_TABLE " {\"leaseKey\":{\"S\":\"" SHARD_B
                          "\"},\"leaseOwner\":{\"S\":\"java\"},"
