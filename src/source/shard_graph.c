@@ -260,24 +260,13 @@ static void tell_dropped(struct shard_graph *graph,
     }
 }
 
-void shard_graph_end(struct shard_graph *graph, void (*dropped)(void *ctx, struct shard_node *node),
-                     void *ctx) {
-    relink(graph);
-    size_t kept = 0;
-    for (size_t i = 0; i < graph->count; i++) {
-        struct node *node = graph->nodes[i];
-        node->node.listed = node->seen && !node->found_alone;
-        node->listings += node->node.listed && node->node.parent == NULL ? 1 : 0;
-        node->seen = node->seen || node->node.pinned;
-        kept += node->seen;
-    }
-    if (kept == graph->count) {
-        return;
-    }
+/* Drops what was neither listed nor found alone. */
+static void drop_unseen(struct shard_graph *graph,
+                        void (*dropped)(void *ctx, struct shard_node *node), void *ctx) {
     if (dropped != NULL) {
         tell_dropped(graph, dropped, ctx);
     }
-    kept = 0;
+    size_t kept = 0;
     for (size_t i = 0; i < graph->count; i++) {
         struct node *node = graph->nodes[i];
         if (node->seen) {
@@ -289,6 +278,26 @@ void shard_graph_end(struct shard_graph *graph, void (*dropped)(void *ctx, struc
     }
     graph->count = kept;
     relink(graph);
+}
+
+void shard_graph_end(struct shard_graph *graph, void (*dropped)(void *ctx, struct shard_node *node),
+                     void *ctx) {
+    relink(graph);
+    size_t kept = 0;
+    for (size_t i = 0; i < graph->count; i++) {
+        struct node *node = graph->nodes[i];
+        node->node.listed = node->seen && !node->found_alone;
+        node->seen = node->seen || node->node.pinned;
+        kept += node->seen;
+    }
+    if (kept < graph->count) {
+        drop_unseen(graph, dropped, ctx);
+    }
+    /* Of what is left: a parent that goes with this listing, and may be found by its lease again, is none. */
+    for (size_t i = 0; i < graph->count; i++) {
+        struct node *node = graph->nodes[i];
+        node->listings += node->node.listed && node->node.parent == NULL ? 1 : 0;
+    }
 }
 
 /* Puts a child among its siblings, which are in order of id. */

@@ -250,6 +250,11 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
     }
     record->arrived = true;
     ledger->missing -= record->trimmed ? 0 : 1;
+    /* What was trimmed when a process stood still may be in its batch alone, and come when it wakes: the others, who found
+     * it gone, are further already. */
+    if (number < item->newest && record->trimmed) {
+        return;
+    }
     if (number < item->newest) {
         broken(ledger, "%s got record %" PRIu64 " after %" PRIu64, key, number, item->newest);
     }

@@ -433,6 +433,24 @@ static void test_a_parent_yet_to_be_listed_is_waited_for(void **state) {
     shard_graph_free(graph);
 }
 
+/* MID is trimmed. Its lease brings it back after each listing, and each listing drops it again. */
+static void test_a_parent_known_by_its_lease_alone_is_not_waited_for_for_ever(void **state) {
+    (void)state;
+    struct shard_graph *graph = graph_new();
+    struct shard_start start = {.initial = POSITION_TRIM_HORIZON, .now_ms = 3 * HOUR};
+    const struct stream_shard by_lease = {.id = MID, .parent_id = OLD};
+    for (int listing = 0; listing < 8; listing++) {
+        shard_graph_begin(graph);
+        add(graph, OLD, NULL, true);
+        add(graph, NEW, MID, false);
+        shard_graph_end(graph, NULL, NULL);
+        assert_missing_from(graph, start, " " OLD " ", listing < 7 ? "" : NEW ":T ");
+        struct err err = ERR_NONE;
+        assert_non_null(shard_graph_add_one(graph, &by_lease, &err));
+    }
+    shard_graph_free(graph);
+}
+
 static void test_a_parent_that_comes_late_goes_first(void **state) {
     (void)state;
     struct shard_graph *graph = graph_new();
@@ -656,6 +674,7 @@ int main(void) {
         cmocka_unit_test(test_a_start_that_broke_off_is_completed),
         cmocka_unit_test(test_ids_that_tell_no_time_leave_nothing_out),
         cmocka_unit_test(test_a_parent_yet_to_be_listed_is_waited_for),
+        cmocka_unit_test(test_a_parent_known_by_its_lease_alone_is_not_waited_for_for_ever),
         cmocka_unit_test(test_a_parent_that_comes_late_goes_first),
         cmocka_unit_test(test_times_of_ids),
         cmocka_unit_test(test_long_lineages),
