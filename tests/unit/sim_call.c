@@ -25,6 +25,20 @@ static void set_due(struct sim_call *call, uint64_t delay_ms) {
     call->due_ns = call->process->world->now_ns + delay_ms * 1000000;
 }
 
+static struct sim_call *call_new(struct sim_process *process, struct str target, struct str body) {
+    struct sim_world *world = process->world;
+    struct sim_call *call = calloc(1, sizeof *call);
+    assert_non_null(call);
+    call->process = process;
+    call->body = str_dup(body);
+    assert_true(str_copy(target, call->target, sizeof call->target));
+    fake_reply_init(&call->reply);
+    world->calls = sim_grown(world->calls, world->call_count, &world->call_capacity,
+                             sizeof(struct sim_call *));
+    world->calls[world->call_count++] = call;
+    return call;
+}
+
 /* Mostly quick, at times slow. */
 static uint64_t latency_ms(struct sim_world *world) {
     return sim_chance(world, 30) ? sim_between(world, 50, 900) : sim_between(world, 1, 15);
@@ -34,20 +48,12 @@ static struct service_call *call_start(struct service *base, const struct servic
                                        service_done *done, void *ctx) {
     struct sim_service *service = (struct sim_service *)base;
     struct sim_world *world = service->process->world;
-    struct sim_call *call = calloc(1, sizeof *call);
-    assert_non_null(call);
-    call->process = service->process;
-    call->body = str_dup(request->body);
-    assert_true(str_copy(request->target, call->target, sizeof call->target));
+    struct sim_call *call = call_new(service->process, request->target, request->body);
     call->done = done;
     call->dropped = request->dropped;
     call->ctx = ctx;
-    fake_reply_init(&call->reply);
     call->state = service->process->dead ? SIM_CALL_FAILED : SIM_CALL_SENT;
     set_due(call, latency_ms(world));
-    world->calls = sim_grown(world->calls, world->call_count, &world->call_capacity,
-                             sizeof(struct sim_call *));
-    world->calls[world->call_count++] = call;
     return (struct service_call *)call;
 }
 
@@ -97,8 +103,21 @@ static bool is_passing(const struct fake_reply *reply) {
     return err.class == ERR_CLASS_THROTTLE || err.class == ERR_CLASS_RETRY;
 }
 
+/* The caller gives up before it arrives. */
+static void call_is_late(struct sim_call *call) {
+    struct sim_call *late = call_new(call->process, str_of(call->target), str_of(call->body));
+    late->tries = TRIES;
+    set_due(late, sim_between(call->process->world, TIMEOUT_MS, 3 * TIMEOUT_MS));
+    call->state = SIM_CALL_FAILED;
+    set_due(call, TIMEOUT_MS);
+}
+
 static void call_arrives(struct sim_call *call) {
     struct sim_world *world = call->process->world;
+    if (is_write(call) && call->tries < TRIES && sim_chance(world, world->weather.late_writes)) {
+        call_is_late(call);
+        return;
+    }
     struct fake_aws_request request = {
         .target = str_of(call->target),
         .body = str_of(call->body),

@@ -28,13 +28,12 @@ struct lease {
     uint64_t checkpoint; /* 0: at a beginning */
     bool finished;
     uint64_t changed_ns; /* its counter */
-    uint64_t wanted_ns;
-    uint64_t owned_ns; /* by this owner */
+    uint64_t owned_ns;   /* by this owner */
 };
 
-/* A worker's newest write to a lease. */
+/* A worker's newest write to a lease: as its owner, or as one that asks for it. */
 struct hold {
-    uint32_t worker; /* 0: it gave it away, or has none */
+    uint32_t worker; /* 0: it gave it away, or never had it */
     uint64_t written_ns;
 };
 
@@ -50,6 +49,7 @@ struct shard {
     uint64_t sent; /* the last record that its owner has sent; 0: none yet */
     struct lease lease;
     struct hold holds[SIM_PROCESSES];
+    struct hold wishes[SIM_PROCESSES]; /* of its owner */
 };
 
 struct item {
@@ -326,8 +326,9 @@ static void check_taking(struct sim_ledger *ledger, const struct shard *shard,
                          const struct sim_worker *worker) {
     const struct lease *before = &shard->lease;
     bool expired = ledger->now_ns - before->changed_ns >= ledger->failover_ns;
-    bool asked = strcmp(before->wanted_by, worker->id) == 0 &&
-                 ledger->now_ns - before->wanted_ns >= 2 * ledger->failover_ns;
+    const struct hold *wish = &shard->wishes[worker->place]; /* another's may have come since */
+    bool asked = wish->worker == worker->serial &&
+                 ledger->now_ns - wish->written_ns >= 2 * ledger->failover_ns;
     if (!expired && !asked) {
         broken(ledger, "%s took %s from %s, which renewed it %" PRIu64 " ms ago", worker->id,
                shard->id, before->owner, (ledger->now_ns - before->changed_ns) / MS);
@@ -373,11 +374,17 @@ void sim_ledger_lease(struct sim_ledger *ledger, struct str key, yyjson_mut_val 
     check_change(ledger, shard, &now, worker);
     const struct lease *before = &shard->lease;
     bool same_owner = strcmp(now.owner, before->owner) == 0;
-    bool same_wish = strcmp(now.wanted_by, before->wanted_by) == 0;
     bool counted = now.counter != before->counter || !before->exists;
     now.changed_ns = counted ? now_ns : before->changed_ns;
     now.owned_ns = same_owner ? before->owned_ns : now_ns;
-    now.wanted_ns = same_wish ? before->wanted_ns : now_ns;
+    if (!same_owner) {
+        memset(shard->wishes, 0, sizeof shard->wishes);
+    } else if (!counted && strcmp(now.wanted_by, worker->id) == 0) {
+        shard->wishes[worker->place] = (struct hold){
+            .worker = worker->serial,
+            .written_ns = now_ns,
+        };
+    }
     if (counted) {
         bool mine = strcmp(now.owner, worker->id) == 0;
         shard->holds[worker->place] = (struct hold){

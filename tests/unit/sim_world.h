@@ -26,6 +26,7 @@ struct sim_delivery {
 /* Of a thousand calls, those that end so. */
 struct sim_weather {
     uint32_t lost_writes; /* to the table: carried out, and the reply is lost */
+    uint32_t late_writes; /* carried out when the caller has given up */
     uint32_t lost_reads;  /* of all others, the reply is lost */
     uint32_t broken_replies;
     uint32_t slow_sinks; /* of a thousand turns of a sink, those that take up to SIM_SLOW_MS */

@@ -233,6 +233,7 @@ static void harm(struct story *story) {
         break;
     case HARM_LOST_REPLIES:
         story->world.weather.lost_writes = (uint32_t)dice(story, 4) * 30;
+        story->world.weather.late_writes = (uint32_t)dice(story, 4) * 10;
         story->world.weather.lost_reads = (uint32_t)dice(story, 4) * 10;
         break;
     case HARM_BROKEN_REPLIES:
