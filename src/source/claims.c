@@ -74,7 +74,8 @@ static void not_claimed(struct claims *claims, struct shard *shard, const struct
         seen_now(claims, shard);
         return;
     }
-    shard->asked_ns = now_ns(claims); /* it may have been carried out: the next scan shows it */
+    shard->asked_ns = now_ns(claims);
+    shard->unclear = true;
     shard_settle(shard);
     if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED) {
         claims->events.failed(claims->ctx, err);
@@ -155,6 +156,7 @@ static void asked(void *ctx, const struct err *err, bool earlier) {
         LOG_INFO("lease", "asked-for", LOG_TEXT("shard", shard->node->id),
                  LOG_TEXT("owner", shard->lease.owner));
         shard->asked_ns = now_ns(claims);
+        shard->unclear = false;
         claims->asking = true;
         shard_settle(shard);
     }
@@ -219,6 +221,10 @@ static bool waits_for_owner(struct claims *claims, struct shard *shard) {
     if (shard->asked_ns > claims->seen_ns) {
         claims->asking = true; /* no scan can have seen what became of it */
         return true;
+    }
+    if (shard->unclear) { /* it may have come late: its owner has its time from now on */
+        shard->unclear = false;
+        shard->asked_ns = is_wanted(claims, shard) ? now_ns(claims) : 0;
     }
     bool asks = shard->asked_ns != 0 && lease->owner[0] != '\0' && !shard->expired &&
                 !is_mine(claims, shard) && is_wanted(claims, shard);

@@ -107,7 +107,7 @@ static bool is_passing(const struct fake_reply *reply) {
 static void call_is_late(struct sim_call *call) {
     struct sim_call *late = call_new(call->process, str_of(call->target), str_of(call->body));
     late->tries = TRIES;
-    set_due(late, sim_between(call->process->world, TIMEOUT_MS, 3 * TIMEOUT_MS));
+    set_due(late, sim_between(call->process->world, TIMEOUT_MS, SIM_LATE_MS));
     call->state = SIM_CALL_FAILED;
     set_due(call, TIMEOUT_MS);
 }

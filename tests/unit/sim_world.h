@@ -13,7 +13,7 @@
     "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 #define SIM_TABLE "leases"
 
-enum { SIM_PROCESSES = 8, SIM_SLOW_MS = 3000 };
+enum { SIM_PROCESSES = 8, SIM_SLOW_MS = 3000, SIM_LATE_MS = 4500 };
 
 /* A record that reached the other side. */
 struct sim_delivery {
