@@ -357,6 +357,7 @@ static void scanned(void *ctx, const struct err *err) {
         return;
     }
     bool still = true;
+    bool first = !coordinator->first_scan_done;
     if (err == NULL) {
         coordinator->seen_ns = coordinator->scan_began_ns;
         sweep_end_scan(&coordinator->sweep, coordinator->scan_began_ns,
@@ -380,6 +381,9 @@ static void scanned(void *ctx, const struct err *err) {
     }
     if (!coordinator->stopping) {
         lane_timer_set_ms(&coordinator->scan_timer, scan_again_ms(coordinator, still));
+    }
+    if (first) { /* others may be starting, too, and take some of what is taken now */
+        scan_sooner(coordinator);
     }
 }
 
