@@ -75,6 +75,8 @@ static void children_got(void *ctx, const struct err *err,
     }
     if (found || !may_come) {
         discovery->events.searched(discovery->ctx, shard);
+    } else if (err != NULL) { /* that says nothing of children: it is no try */
+        discovery_search(discovery, shard, CHILD_MAX_MS);
     } else if (++shard->child_tries < CHILD_TRIES) {
         search_again(discovery, shard);
     } else {

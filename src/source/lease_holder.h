@@ -47,8 +47,8 @@ struct lease_holder {
     uint64_t
         unclear_since_ns; /* start of the first write since then that may have been applied; 0: none */
     bool writing;
-    bool stopped; /* lost, closed or failed: nothing more is written */
-    bool closing; /* finish, release or hand-over wanted */
+    bool stopped;   /* lost, closed or failed: nothing more is written */
+    bool closing;   /* finish, release or hand-over wanted */
     bool releasing; /* the last write may be given up after its tries */
     bool finish;
     bool hand_over;

@@ -42,13 +42,13 @@ struct shard {
     enum shard_state state;
     bool has_lease;
     struct lease lease;
-    struct lease_watch watch; /* of its lease */
-    bool blocked;             /* its parent's lease is unfinished, and the parent not listed */
-    bool expired;             /* its owner is gone, as the newest scan saw it */
-    uint64_t asked_ns;        /* since when its owner is asked to hand it over; 0: not */
-    bool unclear; /* whether it was asked for, or taken, at asked_ns: the next scan shows it */
+    struct lease_watch watch;   /* of its lease */
+    bool blocked;               /* its parent's lease is unfinished, and the parent not listed */
+    bool expired;               /* its owner is gone, as the newest scan saw it */
+    uint64_t asked_ns;          /* since when its owner is asked to hand it over; 0: not */
     enum taker_verdict verdict; /* what is to be done about its lease, while queued */
     bool queued;
+    bool unclear; /* whether it was asked for, or taken, at asked_ns: the next scan shows it */
     struct aws_linked_list_node claim_node;
     uint64_t claimed_ns;   /* when the write that took the lease was started */
     uint32_t scan;         /* the scan that saw its lease last */
