@@ -379,7 +379,8 @@ void sim_ledger_lease(struct sim_ledger *ledger, struct str key, yyjson_mut_val 
     now.owned_ns = same_owner ? before->owned_ns : now_ns;
     if (!same_owner) {
         memset(shard->wishes, 0, sizeof shard->wishes);
-    } else if (!counted && strcmp(now.wanted_by, worker->id) == 0) {
+    } else if (!counted && strcmp(now.wanted_by, worker->id) == 0 &&
+               shard->wishes[worker->place].worker != worker->serial) {
         shard->wishes[worker->place] = (struct hold){
             .worker = worker->serial,
             .written_ns = now_ns,
