@@ -16,7 +16,7 @@ from producer import PROGRAM as TEST_PRODUCE
 from producer import Producer
 from program import BINARY, QUICK, Program, source_config
 from secure import ROLE, SecurePulsar
-from servers import DynamoDbLocal, Pulsar, Server, end_of
+from servers import TO_BE_KILLED, DynamoDbLocal, Pulsar, Server, end_of
 from stream import Table
 from tokens import Issuer
 from topic import Reader, quiet_client
@@ -140,10 +140,7 @@ def reader(client: pulsar.Client, name: str, program: Program) -> Reader:
 @pytest.fixture
 def own_pulsar(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Pulsar]:
     """A Pulsar for a test that kills it."""
-    # With topic policies, every topic waits for a system topic first, which after a kill opens when it likes: up to a
-    # minute later than all others.
-    settings = {"topicLevelPoliciesEnabled": "false", "systemTopicEnabled": "false"}
-    broker = Pulsar(tmp_path / "pulsar", settings=settings)
+    broker = Pulsar(tmp_path / "pulsar", settings=TO_BE_KILLED)
     with running(pytestconfig, broker):
         yield broker
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulsar
 
 from certificates import Authority
-from servers import Pulsar, free_port
+from servers import TO_BE_KILLED, Pulsar, free_port
 from tokens import SECRET_KEY, token
 
 ADMIN = "admin"
@@ -48,6 +48,7 @@ class SecurePulsar(Pulsar):
             "brokerClientAuthenticationParameters": f"token:{token(ADMIN)}",
             # Tokens of seconds are looked at again.
             "authenticationRefreshCheckSeconds": "1",
+            **(TO_BE_KILLED if strict else {}),
         }
         super().__init__(folder, settings=settings, admin_token=token(ADMIN))
 
