@@ -33,6 +33,9 @@ static bool load(struct credentials_plugin *plugin, struct err *err) {
         return err_set(err, ERR_CONFIG, "%s has no function d2p_credentials_plugin", plugin->path);
     }
     plugin->functions = entry();
+    if (plugin->functions == NULL) {
+        return err_set(err, ERR_CONFIG, "%s gives no functions", plugin->path);
+    }
     if (plugin->functions->version != D2P_CREDENTIALS_PLUGIN_VERSION) {
         return err_set(err, ERR_CONFIG, "%s is of version %u; this program knows %d", plugin->path,
                        plugin->functions->version, D2P_CREDENTIALS_PLUGIN_VERSION);
@@ -52,7 +55,7 @@ struct credentials_plugin *credentials_plugin_open(const char *path, const char 
         return NULL;
     }
     char error[ERROR_MAX] = "it gives no reason";
-    if (load(plugin, err)) {
+    if (load(plugin, err) && plugin->functions != NULL) { /* the latter for static analysis */
         plugin->opened = plugin->functions->open(param, &plugin->own, error, sizeof error);
         error[sizeof error - 1] = '\0';
         if (plugin->opened) {

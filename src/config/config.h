@@ -63,16 +63,16 @@ struct config {
 #include "config/properties.def"
 
     /* Derived. */
-    bool source_file;     /* the file has the form of Pulsar's SourceConfig */
     struct arn arn;       /* of stream_arn, borrows from it */
     char *streams_region; /* signs requests to DynamoDB Streams and names its default endpoint */
     char *table_region;   /* the same for the lease table */
     char *lease_table;    /* applicationName as a table name */
-    bool use_fips;        /* by AWS's variables, for endpoints that are not given */
-    bool use_dualstack;
     struct config_access access;
-    bool has_table_access; /* else the lease table's is the same */
-    struct config_access table_access;
+    struct config_access table_access; /* with has_table_access; else it is the same */
+    bool has_table_access;
+    bool use_fips; /* by AWS's variables, for endpoints that are not given */
+    bool use_dualstack;
+    bool source_file; /* the file has the form of Pulsar's SourceConfig */
 
     char *file;                    /* NULL when there is none */
     char *texts[CONFIG_KEY_COUNT]; /* the values as they were given, trimmed */

@@ -140,7 +140,7 @@ static void probe_all(struct survey *survey) {
 /* ---- leases ---- */
 
 static struct survey_shard *add_shard(struct survey *survey, struct shard_node *node) {
-    if (survey->count == survey->capacity) {
+    if (survey->shards == NULL || survey->count == survey->capacity) {
         size_t capacity = survey->capacity == 0 ? 64 : survey->capacity * 2;
         struct survey_shard *shards = realloc(survey->shards, capacity * sizeof *shards);
         if (shards == NULL) {
@@ -156,13 +156,15 @@ static struct survey_shard *add_shard(struct survey *survey, struct shard_node *
 
 /* By number, since the array moves while it grows. */
 static struct survey_shard *find_shard(struct survey *survey, const struct lease *lease) {
-    struct shard_node *node = shard_graph_find(survey->graph, str_of(lease->key));
+    struct str key = str_of(lease->key);
+    struct shard_node *node = shard_graph_find(survey->graph, key);
     if (node != NULL) {
         return &survey->shards[(size_t)(uintptr_t)node->user];
     }
-    for (size_t i = survey->count; i-- > 0 && survey->shards[i].node == NULL;) {
-        if (strcmp(survey->shards[i].lease.key, lease->key) == 0) {
-            return &survey->shards[i];
+    for (size_t i = survey->count; i > 0 && survey->shards[i - 1].node == NULL; i--) {
+        struct survey_shard *shard = &survey->shards[i - 1];
+        if (str_is(key, shard->lease.key)) {
+            return shard;
         }
     }
     return NULL;
@@ -223,7 +225,8 @@ static void listed(struct survey *survey) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        nodes[i]->user = (void *)(uintptr_t)i; /* its number */
+        /* Its number. NOLINTNEXTLINE(performance-no-int-to-ptr) */
+        nodes[i]->user = (void *)(uintptr_t)i;
         if (add_shard(survey, nodes[i]) == NULL) {
             finish_memory(survey);
             return;
