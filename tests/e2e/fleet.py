@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from background import Background
 from doubles import Double
 from program import CREDENTIALS, Program, Run, wait_for_event
 from servers import wait_for
-from stream import aws_client
+from stream import aws_client, lease_items
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 TOPIC = "persistent://public/default/orders"
@@ -26,38 +27,19 @@ def scenario(shards: list[str]) -> str:
     return f"stream {ARN} hash id view NEW_AND_OLD_IMAGES\n" + "".join(f"shard {shard}\n" for shard in shards)
 
 
-class Writer:
-    """Writes into some shards after the others all the time, in a thread of its own, and knows how much."""
+class Writer(Background):
+    """Writes into some shards after the others all the time, and knows how much."""
 
     def __init__(self, aws: Double, shards: list[str], at_once: int) -> None:
+        super().__init__(pause=0.1)
         self.written = 0
         self._aws = aws
-        self._turns = [shards[i : i + at_once] for i in range(0, len(shards), at_once)]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._failure: BaseException | None = None
+        self._some = itertools.cycle([shards[i : i + at_once] for i in range(0, len(shards), at_once)])
 
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            turn = 0
-            while not self._stop.wait(0.1):
-                shards = self._turns[turn % len(self._turns)]
-                self._aws.tell("".join(f"fill {s} 7 500 keys 3 name {s[-4:]}\n" for s in shards))
-                self.written += 7 * len(shards)
-                turn += 1
-        except BaseException as failure:  # raised at the end, where the test sees it
-            self._failure = failure
+    def turn(self) -> None:
+        shards = next(self._some)
+        self._aws.tell("".join(f"fill {s} 7 500 keys 3 name {s[-4:]}\n" for s in shards))
+        self.written += 7 * len(shards)
 
 
 class Fleet:
@@ -87,10 +69,10 @@ class Fleet:
         return self.program.run(self.program.write(self.config, f"worker-{number}.json"))
 
     def leases(self) -> list[dict[str, Any]]:
-        return self.table.scan(TableName=TABLE)["Items"]
+        return list(lease_items(self.table, TABLE).values())
 
     def checkpoint(self, shard: str) -> str:
-        return next(item["checkpoint"]["S"] for item in self.leases() if item["leaseKey"]["S"] == shard)
+        return lease_items(self.table, TABLE)[shard]["checkpoint"]["S"]
 
     def table_number(self, shard: str, index: int) -> str:
         """Sequence number of a shard's record, as it was delivered."""
@@ -98,10 +80,7 @@ class Fleet:
         return sorted(numbers, key=int)[index]
 
     def loads(self) -> list[int]:
-        try:
-            owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
-        except self.table.exceptions.ResourceNotFoundException:
-            return []
+        owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
         return [] if None in owners else sorted(owners.values())
 
     def wait_shared(self, *loads: int, seconds: float = 60) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Iterable
 
+from background import Background
 from program import Run
-from stream import aws_client
+from stream import aws_client, lease_items
 from topic import Message
 
 # What the Java library cannot do without in an item.
@@ -30,12 +30,7 @@ class LeaseTable:
         self._dynamodb = aws_client("dynamodb", url)
 
     def items(self) -> dict[str, dict[str, Any]]:
-        """By shard; empty when there is no such table yet."""
-        try:
-            items = self._dynamodb.scan(TableName=self.name, ConsistentRead=True)["Items"]
-        except self._dynamodb.exceptions.ResourceNotFoundException:
-            return {}
-        return {item["leaseKey"]["S"]: item for item in items}
+        return lease_items(self._dynamodb, self.name)
 
     def checkpoint(self, shard: str) -> str:
         item = self.items().get(shard)
@@ -62,35 +57,18 @@ class Sight:
     items: dict[str, dict[str, Any]]
 
 
-class Watch:
-    """Looks at a lease table again and again, in a thread of its own, and keeps what it saw."""
+class Watch(Background):
+    """Looks at a lease table again and again, and keeps what it saw."""
 
     def __init__(self, table: LeaseTable) -> None:
+        super().__init__(pause=0.05)
         self.sights: list[Sight] = []
         self._table = table
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(0.05):
-                began = time.time() * 1000
-                items = self._table.items()
-                self.sights.append(Sight(began, time.time() * 1000, items))
-        except BaseException as failure:  # raised at the end, where the test sees it
-            self._failure = failure
+    def turn(self) -> None:
+        began = time.time() * 1000
+        items = self._table.items()
+        self.sights.append(Sight(began, time.time() * 1000, items))
 
     def highest_checkpoint(self, shard: str, before_ms: float) -> int:
         """That was in the table before that moment."""

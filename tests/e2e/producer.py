@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
 
+from background import Background
 from program import BINARY
 from servers import end_of, wait_for
 from topic import Message as Stored
@@ -195,47 +195,24 @@ class Producer:
             run.close()
 
 
-class Load(threading.Thread):
-    """Gives a run numbered messages, some hundred a second for each of some keys, until it is stopped. A message's
-    value is its number, which is also its token."""
-
-    PAUSE_SECONDS = 0.005
+class Load(Background):
+    """Gives a run numbered messages, some hundred a second for each of some keys. A message's value is its number, which
+    is also its token."""
 
     def __init__(self, run: Run, keys: int = 20, at_once: int = 10, **more: Any) -> None:
         """More: see numbered."""
-        super().__init__(daemon=True)
-        self.run_ = run
+        super().__init__(pause=0.005)
+        self.run = run
         self.messages: list[Message] = []
         self._next = lambda: numbered(len(self.messages), at_once, keys, **more)
-        self._stopping = threading.Event()
-        self._error: BaseException | None = None
 
-    def __enter__(self) -> Load:
-        self.start()
-        return self
+    def turn(self) -> None:
+        some = list(self._next())
+        self.messages += some
+        self.run.send(some)
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if error is None:
-            self.stop()
-        else:
-            self._stopping.set()
-
-    def run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                some = list(self._next())
-                self.messages += some
-                self.run_.send(some)
-                time.sleep(self.PAUSE_SECONDS)
-        except BaseException as error:  # stop() raises it in the test's thread
-            self._error = error
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self.join(60)
-        assert not self.is_alive(), f"no room for messages for a minute: {self.run_.last_events()}"
-        if self._error is not None:
-            raise self._error
+    def stuck(self) -> str:
+        return f"no room for messages for a minute: {self.run.last_events()}"
 
 
 def numbered(first: int, count: int, keys: int, ids: bool = False, width: int = 1) -> Iterator[Message]:

@@ -6,13 +6,14 @@ import threading
 import time
 from pathlib import Path
 
+from background import Background
 from doubles import Double
 from stream import Stream
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
 
 
-class ShardedStream(Stream):
+class ShardedStream(Stream, Background):
     """Written into all the time, between start() and stop(), in all shards that are open."""
 
     def __init__(self, folder: Path, shards: int) -> None:
@@ -24,29 +25,14 @@ class ShardedStream(Stream):
         self._double = Double("fake_aws", folder, scenario)
         self._double.start()
         self.url = f"http://{self._double.address}"
-        super().__init__(self.url, ARN)
+        Stream.__init__(self, self.url, ARN)
+        Background.__init__(self, pause=0.1)
         self.written = 0
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _new_id(self) -> str:
         self._made += 1
         return f"shardId-{self._made_ms + self._made:020}-{self._made:08x}"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        self.assert_well()
-
-    def assert_well(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     def close(self) -> None:
         self._double.kill()
@@ -59,13 +45,9 @@ class ShardedStream(Stream):
             self.open[self.open.index(shard)] = child
         return child
 
-    def _run(self) -> None:
-        try:
-            while not self._stop.wait(0.1):
-                with self._lock:
-                    # The items of a lineage have one name.
-                    lines = (f"fill {shard} 5 500 keys 3 name line{n}\n" for n, shard in enumerate(self.open))
-                    self._double.tell("".join(lines))
-                    self.written += 5 * len(self.open)
-        except BaseException as failure:  # raised where the test sees it
-            self._failure = failure
+    def turn(self) -> None:
+        with self._lock:
+            # The items of a lineage have one name.
+            lines = (f"fill {shard} 5 500 keys 3 name line{n}\n" for n, shard in enumerate(self.open))
+            self._double.tell("".join(lines))
+            self.written += 5 * len(self.open)

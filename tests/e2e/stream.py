@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from dataclasses import dataclass
 from typing import Any, Callable
 
 import boto3
 from botocore.config import Config
 
+from background import Background
 from servers import ACCESS_KEY, REGION, SECRET_KEY, wait_for
 
 
@@ -21,6 +22,15 @@ def aws_client(service: str, url: str) -> Any:
         aws_secret_access_key=SECRET_KEY,
         config=Config(connect_timeout=5, read_timeout=30, retries={"max_attempts": 3}),
     )
+
+
+def lease_items(dynamodb: Any, table: str) -> dict[str, dict[str, Any]]:
+    """The items of a lease table by shard; empty when there is no such table yet."""
+    try:
+        items = dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+    except dynamodb.exceptions.ResourceNotFoundException:
+        return {}
+    return {item["leaseKey"]["S"]: item for item in items}
 
 
 @dataclass(frozen=True)
@@ -128,12 +138,7 @@ class Table(Stream):
         self.dynamodb.update_table(TableName=self.name, StreamSpecification={"StreamEnabled": False})
 
     def leases(self, application: str) -> dict[str, dict[str, Any]]:
-        """The items of a lease table by shard; empty when there is no such table yet."""
-        try:
-            items = self.dynamodb.scan(TableName=application, ConsistentRead=True)["Items"]
-        except self.dynamodb.exceptions.ResourceNotFoundException:
-            return {}
-        return {item["leaseKey"]["S"]: item for item in items}
+        return lease_items(self.dynamodb, application)
 
     def checkpoint(self, application: str) -> int:
         """The checkpoint of the only shard, as a number; -1 before there is one."""
@@ -157,44 +162,20 @@ def _change(record: dict[str, Any], shard: str) -> Change:
     )
 
 
-class Writer:
-    """Changes all items of a table again and again, in a thread of its own, until it is stopped."""
+class Writer(Background):
+    """Changes all items of a table again and again."""
 
     def __init__(self, table: Table, items: int = 17, payload: int = 100, pause: float = 0.05) -> None:
+        super().__init__(pause)
         self.written = 0
         self._table = table
         self._items = items
         self._payload = {"S": "x" * payload}
-        self._pause = pause
-        self._stop = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._turns = itertools.count()
 
-    def __enter__(self) -> Writer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        try:
-            turn = 0
-            while not self._stop.wait(self._pause):
-                self._write(turn)
-                turn += 1
-        except BaseException as failure:  # raised in stop(), where the test sees it
-            self._failure = failure
-
-    def _write(self, turn: int) -> None:
+    def turn(self) -> None:
         """One batch with every item once: a put, and every seventh turn a delete."""
+        turn = next(self._turns)
         requests = []
         for number in range(self._items):
             key = {"id": {"S": f"item-{number}"}}
