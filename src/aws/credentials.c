@@ -213,7 +213,7 @@ static struct aws_credentials *search(struct credentials *credentials, struct la
     struct buf tried;
     buf_init(&tried, TRIED_MAX);
     struct aws_credentials *keys = NULL;
-    for (int i = 0; i < CREDENTIALS_PLACE_COUNT && keys == NULL && !credentials->stop; i++) {
+    for (int i = 0; i < CREDENTIALS_PLACE_COUNT && !credentials->stop; i++) {
         enum credentials_place place = (enum credentials_place)i;
         pthread_mutex_unlock(&credentials->lock);
         struct aws_credentials_provider *provider =
@@ -224,6 +224,10 @@ static struct aws_credentials *search(struct credentials *credentials, struct la
         if (made) {
             keys = ask(credentials, provider, &error);
         }
+        if (keys != NULL) {
+            credentials_chain_add_name(source, place);
+            break;
+        }
         buf_add_text(&tried, i > 0 ? "; " : "");
         credentials_chain_add_name(&tried, place);
         buf_add_text(&tried, " (");
@@ -233,9 +237,6 @@ static struct aws_credentials *search(struct credentials *credentials, struct la
             credentials_chain_add_absence(&tried, place, error);
         }
         buf_add_char(&tried, ')');
-        if (keys != NULL) {
-            credentials_chain_add_name(source, place);
-        }
     }
     if (keys == NULL) {
         err_set(err, ERR_AWS_NO_CREDENTIALS, "no AWS credentials; tried %s", buf_text(&tried));

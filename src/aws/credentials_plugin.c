@@ -20,27 +20,33 @@ struct credentials_plugin {
 
 typedef const struct d2p_credentials_plugin *entry_point(void);
 
-static bool load(struct credentials_plugin *plugin, struct err *err) {
+/* What it offers; NULL and err when that is of no use. */
+static const struct d2p_credentials_plugin *load(struct credentials_plugin *plugin,
+                                                 struct err *err) {
     plugin->object = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
     if (plugin->object == NULL) {
-        return err_set(err, ERR_CONFIG, "%s", dlerror()); /* it names the path */
+        err_set(err, ERR_CONFIG, "%s", dlerror()); /* it names the path */
+        return NULL;
     }
     /* ISO C has no cast from an object's address to a function's; POSIX has dlsym. */
     entry_point *entry;
     void *symbol = dlsym(plugin->object, "d2p_credentials_plugin");
     memcpy(&entry, &symbol, sizeof entry);
     if (symbol == NULL) {
-        return err_set(err, ERR_CONFIG, "%s has no function d2p_credentials_plugin", plugin->path);
+        err_set(err, ERR_CONFIG, "%s has no function d2p_credentials_plugin", plugin->path);
+        return NULL;
     }
-    plugin->functions = entry();
-    if (plugin->functions == NULL) {
-        return err_set(err, ERR_CONFIG, "%s gives no functions", plugin->path);
+    const struct d2p_credentials_plugin *functions = entry();
+    if (functions == NULL) {
+        err_set(err, ERR_CONFIG, "%s gives no functions", plugin->path);
+        return NULL;
     }
-    if (plugin->functions->version != D2P_CREDENTIALS_PLUGIN_VERSION) {
-        return err_set(err, ERR_CONFIG, "%s is of version %u; this program knows %d", plugin->path,
-                       plugin->functions->version, D2P_CREDENTIALS_PLUGIN_VERSION);
+    if (functions->version != D2P_CREDENTIALS_PLUGIN_VERSION) {
+        err_set(err, ERR_CONFIG, "%s is of version %u; this program knows %d", plugin->path,
+                functions->version, D2P_CREDENTIALS_PLUGIN_VERSION);
+        return NULL;
     }
-    return true;
+    return functions;
 }
 
 struct credentials_plugin *credentials_plugin_open(const char *path, const char *param,
@@ -55,7 +61,8 @@ struct credentials_plugin *credentials_plugin_open(const char *path, const char 
         return NULL;
     }
     char error[ERROR_MAX] = "it gives no reason";
-    if (load(plugin, err) && plugin->functions != NULL) { /* the latter for static analysis */
+    plugin->functions = load(plugin, err);
+    if (plugin->functions != NULL) {
         plugin->opened = plugin->functions->open(param, &plugin->own, error, sizeof error);
         error[sizeof error - 1] = '\0';
         if (plugin->opened) {

@@ -85,11 +85,11 @@ static bool is_https(const char *endpoint) {
 }
 
 /* For all of AWS: its services and the places where keys come from. */
-static struct aws_tls_ctx *new_tls(struct err *err) {
+static struct aws_tls_ctx *new_tls(const struct config *config, struct err *err) {
     struct aws_tls_ctx_options options;
     aws_tls_ctx_options_init_default_client(&options, aws_default_allocator());
-    const char *bundle = getenv("AWS_CA_BUNDLE");
-    bool own = bundle != NULL && bundle[0] != '\0';
+    const char *bundle = config->ca_bundle;
+    bool own = bundle[0] != '\0';
     struct aws_tls_ctx *tls = NULL;
     if (!own ||
         aws_tls_ctx_options_override_default_trust_store_from_path(&options, NULL, bundle) == 0) {
@@ -157,7 +157,7 @@ static bool start(struct runtime *runtime, struct err *err) {
     bool chain = config->access.access_key[0] == '\0' ||
                  (config->has_table_access && config->table_access.access_key[0] == '\0');
     if (chain || is_https(runtime->streams_endpoint) || is_https(runtime->table_endpoint)) {
-        runtime->tls = new_tls(err);
+        runtime->tls = new_tls(config, err);
         if (runtime->tls == NULL) {
             return false;
         }

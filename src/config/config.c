@@ -287,22 +287,20 @@ static bool load_client_conf(struct loader *loader) {
     }
     struct buf bytes;
     buf_init(&bytes, BUF_MAX_CONFIG);
-    struct err err = ERR_NONE;
-    bool ok = config_file_load(path, &bytes, &err);
+    struct err broken = ERR_NONE;
+    bool ok = config_file_load(path, &bytes, loader->err);
     struct client_conf conf = {.path = path, .rest = buf_str(&bytes)};
     struct str name;
     struct str value;
-    while (ok && client_conf_next(&conf, &name, &value, &err)) {
+    while (ok && client_conf_next(&conf, &name, &value, &broken)) {
         ok = take_client_setting(loader, &conf, name, value);
     }
     buf_done(&bytes);
-    if (ok && err.code == ERR_OK) {
-        return true;
+    if (err_is_set(&broken)) {
+        *loader->err = broken;
+        return false;
     }
-    if (err.code != ERR_OK) {
-        *loader->err = err;
-    }
-    return false;
+    return ok;
 }
 
 /* A variable with our prefix that is none of ours. One that is nearly ours is a mistake; others happen (container
@@ -480,6 +478,7 @@ void config_free(struct config *config) {
     free(config->streams_region);
     free(config->table_region);
     free(config->lease_table);
+    free(config->ca_bundle);
     config_access_done(&config->access);
     config_access_done(&config->table_access);
     free(config->file);

@@ -57,6 +57,7 @@ struct config_access {
     char *external_id;
 };
 
+/* There is one of it, and its fields stand as the reference has them. NOLINTNEXTLINE(*-optin.performance.Padding) */
 struct config {
     /* The properties. Texts are never NULL, but empty when absent; a count of 0 stands for "auto". */
 #define PROPERTY(field, type, kind, name, def, min, max, choices, secret, since, text) type field;
@@ -70,7 +71,8 @@ struct config {
     struct config_access access;
     struct config_access table_access; /* with has_table_access; else it is the same */
     bool has_table_access;
-    bool use_fips; /* by AWS's variables, for endpoints that are not given */
+    char *ca_bundle; /* by AWS's variable; empty: the system's store */
+    bool use_fips;   /* by AWS's variables, for endpoints that are not given */
     bool use_dualstack;
     bool source_file; /* the file has the form of Pulsar's SourceConfig */
 

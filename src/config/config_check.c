@@ -28,6 +28,12 @@ static bool check_stream(struct config *config, struct err *err) {
     return true;
 }
 
+/* Of a variable. */
+static bool is_true(const char *const *environment, const char *name) {
+    const char *value = config_value_variable(environment, name);
+    return value != NULL && strcasecmp(value, "true") == 0;
+}
+
 /* The address of a service by AWS's own variables, that of the service before that of all. */
 static bool default_endpoint(struct config *config, enum config_key key, const char *of_service,
                              const char *const *environment, struct err *err) {
@@ -53,15 +59,14 @@ static bool default_endpoint(struct config *config, enum config_key key, const c
                        property_of(key)->name, url, name);
 }
 
-static bool is_wanted(const char *const *environment, const char *name) {
-    const char *value = config_value_variable(environment, name);
-    return value != NULL && strcasecmp(value, "true") == 0;
-}
-
 static bool check_endpoints(struct config *config, const char *const *environment,
                             struct err *err) {
-    config->use_fips = is_wanted(environment, "AWS_USE_FIPS_ENDPOINT");
-    config->use_dualstack = is_wanted(environment, "AWS_USE_DUALSTACK_ENDPOINT");
+    config->use_fips = is_true(environment, "AWS_USE_FIPS_ENDPOINT");
+    config->use_dualstack = is_true(environment, "AWS_USE_DUALSTACK_ENDPOINT");
+    if (!config_derive(&config->ca_bundle,
+                       str_of(config_value_variable(environment, "AWS_CA_BUNDLE")), err)) {
+        return false;
+    }
     if (!default_endpoint(config, CONFIG_KEY_aws_endpoint, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
                           environment, err) ||
         !default_endpoint(config, CONFIG_KEY_dynamo_endpoint, "AWS_ENDPOINT_URL_DYNAMODB",
@@ -78,20 +83,20 @@ static bool check_endpoints(struct config *config, const char *const *environmen
     return true;
 }
 
+static bool check_region_name(const struct config *config, enum config_key key, struct err *err) {
+    const char *text = config->texts[key];
+    const char *defect = is_set(text) ? config_value_region_defect(str_of(text)) : NULL;
+    return defect == NULL || config_fail(config, key, err, "%s; allowed: e.g. us-east-1", defect);
+}
+
 /* The stream is where its ARN says, unless its endpoint is overridden: then whoever set that knows better. */
 static bool check_region(struct config *config, struct err *err) {
+    if (!check_region_name(config, CONFIG_KEY_aws_region, err) ||
+        !check_region_name(config, CONFIG_KEY_table_aws_region, err)) {
+        return false;
+    }
     struct str own = str_of(config->aws_region);
-    const char *defect = own.len == 0 ? NULL : config_value_region_defect(own);
-    if (defect != NULL) {
-        return config_fail(config, CONFIG_KEY_aws_region, err, "%s; allowed: e.g. us-east-1",
-                           defect);
-    }
     struct str table_own = str_of(config->table_aws_region);
-    defect = table_own.len == 0 ? NULL : config_value_region_defect(table_own);
-    if (defect != NULL) {
-        return config_fail(config, CONFIG_KEY_table_aws_region, err, "%s; allowed: e.g. us-east-1",
-                           defect);
-    }
     struct str general = own.len > 0 ? own : config->arn.region;
     struct str table = table_own.len > 0 ? table_own : general;
     struct str streams = is_set(config->aws_endpoint) ? general : config->arn.region;

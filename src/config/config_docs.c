@@ -58,13 +58,20 @@ static void add_wrapped(struct buf *to, const char *indent, const char *text) {
     buf_add_char(to, '\n');
 }
 
-static void add_text_property(struct buf *to, enum config_key key) {
+/* "count: 0 to 1000". */
+static void add_kind(struct buf *to, enum config_key key) {
     const struct property *row = property_of(key);
-    buf_add_format(to, "\n  %s (%s", row->name, property_kind_name(row->kind));
+    buf_add_text(to, property_kind_name(row->kind));
     if (row->kind != PROPERTY_TEXT && row->kind != PROPERTY_FLAG) {
         buf_add_text(to, ": ");
         property_add_allowed(to, key);
     }
+}
+
+static void add_text_property(struct buf *to, enum config_key key) {
+    const struct property *row = property_of(key);
+    buf_add_format(to, "\n  %s (", row->name);
+    add_kind(to, key);
     if (row->default_text[0] != '\0') {
         buf_add_format(to, "; default %s", row->default_text);
     }
@@ -124,11 +131,8 @@ static void add_cell(struct buf *to, const char *text) {
 
 static void add_markdown_property(struct buf *to, enum config_key key) {
     const struct property *row = property_of(key);
-    buf_add_format(to, "| `%s` | %s", row->name, property_kind_name(row->kind));
-    if (row->kind != PROPERTY_TEXT && row->kind != PROPERTY_FLAG) {
-        buf_add_text(to, ": ");
-        property_add_allowed(to, key);
-    }
+    buf_add_format(to, "| `%s` | ", row->name);
+    add_kind(to, key);
     buf_add_text(to, row->secret ? ", secret | " : " | ");
     if (row->default_text[0] != '\0') {
         buf_add_format(to, "`%s`", row->default_text);
@@ -206,11 +210,7 @@ static void add_man_property(struct buf *to, enum config_key key) {
     const struct property *row = property_of(key);
     struct buf kind;
     buf_init(&kind, 512);
-    buf_add_text(&kind, property_kind_name(row->kind));
-    if (row->kind != PROPERTY_TEXT && row->kind != PROPERTY_FLAG) {
-        buf_add_text(&kind, ": ");
-        property_add_allowed(&kind, key);
-    }
+    add_kind(&kind, key);
     if (row->default_text[0] != '\0') {
         buf_add_format(&kind, "; default %s", row->default_text);
     }

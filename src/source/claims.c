@@ -97,11 +97,15 @@ static void not_asked(void *ctx, const struct err *err, bool earlier) {
     settled(claims);
 }
 
-/* Nobody else would look after it before it looks abandoned. */
-static void leave(struct claims *claims, struct shard *shard) {
+static void start(struct claims *claims, struct shard *shard) {
     shard_set_state(shard, SHARD_CLAIMING);
     shard->claims = claims;
     claims->under_way++;
+}
+
+/* Nobody else would look after it before it looks abandoned. */
+static void leave(struct claims *claims, struct shard *shard) {
+    start(claims, shard);
     if (is_mine(claims, shard)) {
         give_back(claims, shard);
     } else {
@@ -172,9 +176,7 @@ static void begin(struct claims *claims, struct shard *shard) {
     if (shard->state != SHARD_IDLE || !shard->has_lease || (takes && !shard_is_ready(shard))) {
         return; /* things have changed */
     }
-    shard_set_state(shard, SHARD_CLAIMING);
-    shard->claims = claims;
-    claims->under_way++;
+    start(claims, shard);
     if (takes) {
         take(claims, shard);
     } else {
