@@ -51,7 +51,11 @@ static void undelivered(void *ctx, const struct pulsar_undelivered *messages) {
 static void start(void *argv) {
     struct pulsar_client_options to = {.service_url = str_of(((char **)argv)[1])};
     struct pulsar_producer_options options = {.topic = str_of(((char **)argv)[2])};
-    struct pulsar_producer_events on = {ready, receipt, undelivered, writable, failed, NULL, NULL};
+    struct pulsar_producer_events on = {.ready = ready,
+                                        .receipt = receipt,
+                                        .undelivered = undelivered,
+                                        .writable = writable,
+                                        .failed = failed};
     if ((client = pulsar_client_new(lane, &to, &error)) == NULL ||
         (producer = pulsar_producer_open(client, &options, &on, NULL, &error)) == NULL) {
         failed(NULL, &error);

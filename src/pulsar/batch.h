@@ -43,6 +43,7 @@ struct batch {
     uint32_t key_hash;
     bool sent;
     bool settled;           /* no receipt will come for it */
+    bool called_off;        /* its sender wants it no more: so it is settled */
     bool checksum_refused;  /* the broker found it damaged on its way */
     struct err *refusal;    /* why it is undelivered; freed with the batch */
     struct batch *next_key; /* with the same hash */

@@ -301,6 +301,11 @@ struct batch *outbox_next_unsent(struct outbox *outbox) {
     return batch;
 }
 
+void outbox_call_off(struct batch *batch) {
+    batch->settled = true;
+    batch->called_off = true;
+}
+
 void outbox_rewind(struct outbox *outbox) {
     outbox->unsent = outbox->pending;
 }
@@ -365,7 +370,7 @@ bool outbox_refuse(struct batch *batch, const struct err *err) {
 }
 
 struct batch *outbox_take_settled(struct outbox *outbox) {
-    return outbox->pending != NULL && outbox->pending->settled ? take_oldest(outbox) : NULL;
+    return outbox_has_settled(outbox) ? take_oldest(outbox) : NULL;
 }
 
 struct batch *outbox_take_known(struct outbox *outbox) {

@@ -69,6 +69,12 @@ uint64_t outbox_oldest_ns(const struct outbox *outbox);
 
 /* The next batch to hand to the connection, or NULL. It stays in the queue. */
 struct batch *outbox_next_unsent(struct outbox *outbox);
+/* That batch is not to be sent after all. It is reported when its turn comes. */
+void outbox_call_off(struct batch *batch);
+/* The oldest batch needs no receipt to be reported. */
+static inline bool outbox_has_settled(const struct outbox *outbox) {
+    return outbox->pending != NULL && outbox->pending->settled;
+}
 /* A new connection: everything that waits is handed over again. */
 void outbox_rewind(struct outbox *outbox);
 /* The largest frame that waits, in bytes; 0: none does. */

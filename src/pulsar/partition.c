@@ -96,7 +96,7 @@ static void give_up(struct partition *partition, const struct err *err) {
     }
     let_go(partition);
     lane_timer_cancel(&partition->batch_timer);
-    lane_timer_cancel(&partition->known_timer);
+    lane_timer_cancel(&partition->report_timer);
     set_state(partition, PARTITION_CLOSED, err->text);
     partition->shared->events->failed(partition, err);
 }
@@ -156,6 +156,22 @@ static void retire(struct partition *partition, const struct err *reason) {
 
 /* ---- Sending. */
 
+/* Of a message in chunks the last one has the token. */
+static bool may_send(const struct partition *partition, const struct batch *batch) {
+    while (batch->is_chunk && batch->count == 0) {
+        batch = batch->next;
+    }
+    return partition->shared->events->may_send(partition, batch->tokens, batch->count);
+}
+
+/* In a later turn, what is known without a receipt is told. */
+static void report_soon(struct partition *partition) {
+    const struct outbox *outbox = &partition->outbox;
+    if ((outbox->known != NULL || outbox_has_settled(outbox)) && !partition->report_timer.armed) {
+        lane_timer_set_ms(&partition->report_timer, 0);
+    }
+}
+
 /* Hands over what the connection has room for. */
 static void pump(struct partition *partition) {
     if (partition->state != PARTITION_READY) {
@@ -171,6 +187,11 @@ static void pump(struct partition *partition) {
         struct batch *batch = outbox_next_unsent(&partition->outbox);
         if (batch == NULL) {
             return;
+        }
+        if (!may_send(partition, batch)) {
+            outbox_call_off(batch);
+            report_soon(partition);
+            continue;
         }
         stats->frames += !batch->sent;
         stats->resent_frames += batch->sent;
@@ -231,15 +252,14 @@ enum pulsar_send partition_send(struct partition *partition, const struct pulsar
     if (outbox_has_open(outbox) && !was_open) {
         arm_batch(partition);
     }
-    if (outbox->known != NULL && !partition->known_timer.armed) {
-        lane_timer_set_ms(&partition->known_timer, 0);
-    }
+    report_soon(partition);
     return sent;
 }
 
 /* A lane_fn. */
-static void known_due(void *ctx) {
+static void report_due(void *ctx) {
     report_known(ctx);
+    report_settled(ctx);
 }
 
 /* ---- Receipts and other news from the broker. */
@@ -249,7 +269,7 @@ static void on_receipt(struct connection_user *user, const struct frame_receipt 
     struct outbox *outbox = &partition->outbox;
     struct batch *batch = NULL;
     struct err err;
-    report_known(partition);
+    report_due(partition);
     switch (outbox_match(outbox, receipt->sequence_id, &batch)) {
     case OUTBOX_OLD:
         return;
@@ -546,7 +566,7 @@ bool partition_init(struct partition *partition, struct partition_shared *shared
     partition->backoff = client_backoff(shared->client);
     lane_timer_init(&partition->retry_timer, lane_of(partition), attempt, partition);
     lane_timer_init(&partition->batch_timer, lane_of(partition), batch_due, partition);
-    lane_timer_init(&partition->known_timer, lane_of(partition), known_due, partition);
+    lane_timer_init(&partition->report_timer, lane_of(partition), report_due, partition);
     bool ok = outbox_init(&partition->outbox, &shared->outbox);
     partition->outbox.header.producer_id = partition->user.producer_id;
     return ok && partition->topic != NULL;
@@ -573,7 +593,7 @@ void partition_close(struct partition *partition) {
         return;
     }
     lane_timer_cancel(&partition->batch_timer);
-    lane_timer_cancel(&partition->known_timer);
+    lane_timer_cancel(&partition->report_timer);
     connection_forget(&partition->request);
     if (partition->user.connection != NULL && partition->state >= PARTITION_CREATE &&
         partition->state <= PARTITION_RETIRE) {
@@ -592,7 +612,7 @@ void partition_done(struct partition *partition) {
     }
     let_go(partition);
     lane_timer_cancel(&partition->batch_timer);
-    lane_timer_cancel(&partition->known_timer);
+    lane_timer_cancel(&partition->report_timer);
     outbox_done(&partition->outbox);
     registration_reset(&partition->registration);
     free(partition->topic);

@@ -13,7 +13,7 @@
 
 struct partition;
 
-/* None is called inside partition_open, _send, _flush or _close. */
+/* None but the question is called inside partition_open, _send, _flush or _close. */
 struct partition_events {
     /* It has its producer: for the first time, or again. */
     void (*ready)(struct partition *partition);
@@ -27,6 +27,8 @@ struct partition_events {
     void (*failed)(struct partition *partition, const struct err *err);
     /* After partition_close. */
     void (*closed)(struct partition *partition);
+    /* The question of producer.h, asked inside calls too. */
+    bool (*may_send)(const struct partition *partition, const uint64_t *tokens, size_t count);
 };
 
 /* What the partitions of a producer have in common; outlives them. */
@@ -74,7 +76,7 @@ struct partition {
 
     struct outbox outbox;
     struct lane_timer batch_timer;
-    struct lane_timer known_timer; /* known duplicates wait to be reported */
+    struct lane_timer report_timer; /* what needs no receipt waits to be reported */
 };
 
 /* Does nothing yet. False when out of memory. topic is copied. */

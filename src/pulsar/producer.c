@@ -333,6 +333,12 @@ static void on_failed(struct partition *partition, const struct err *err) {
     tell_lost(producer, partition->index, err);
 }
 
+static bool may_send(const struct partition *partition, const uint64_t *tokens, size_t count) {
+    const struct pulsar_producer *producer = of_partition(partition);
+    return producer->events.may_send == NULL ||
+           producer->events.may_send(producer->ctx, tokens, count);
+}
+
 static void on_closed(struct partition *partition) {
     struct pulsar_producer *producer = of_partition(partition);
     if (producer->end == PRODUCER_CLOSING && partition_list_is_closed(&producer->partitions)) {
@@ -348,6 +354,7 @@ static const struct partition_events partition_events = {
     .queued = on_queued,
     .failed = on_failed,
     .closed = on_closed,
+    .may_send = may_send,
 };
 
 /* ---- Opening. */

@@ -152,7 +152,8 @@ struct pulsar_undelivered {
     bool refused;      /* the broker refused these for what they are; others are not concerned */
 };
 
-/* What they are given is borrowed for the call. Everything of producer.h may be called in them. */
+/* What they are given is borrowed for the call. Everything of producer.h may be called in them, except in
+ * `may_send`. */
 struct pulsar_producer_events {
     /* Every partition has its producer for the first time; sending may begin. */
     void (*ready)(void *ctx, uint32_t partitions);
@@ -169,6 +170,11 @@ struct pulsar_producer_events {
     /* The topic has grown, and keys go to other partitions from now on; all that was sent before is
      * stored. May be NULL. */
     void (*grown)(void *ctx, uint32_t partitions);
+    /* A question, asked inside calls too, whenever messages are about to go to the broker together,
+     * for the first time or again after a reconnect. False calls them off, all of them: they become
+     * `undelivered` (ERR_CANCELLED), and what follows them goes on. For whoever may lose the right to
+     * send while messages wait. May be NULL: always true. */
+    bool (*may_send)(void *ctx, const uint64_t *tokens, size_t count);
 };
 
 /* Starts lookup and creation. Copies options and events. NULL

@@ -40,6 +40,20 @@ static void tell_undelivered(struct partition *partition, struct batch *batch,
     batch_release(batch);
 }
 
+/* For a reason of its own, if it has one. */
+static void tell_given_up(struct partition *partition, struct batch *batch, const struct err *err) {
+    struct err called_off;
+    if (batch->called_off) {
+        err_set(&called_off, ERR_CANCELLED, "topic %s: called off before it was sent",
+                partition->topic);
+        tell_undelivered(partition, batch, &called_off, false);
+    } else if (batch->refusal != NULL) {
+        tell_undelivered(partition, batch, batch->refusal, true);
+    } else {
+        tell_undelivered(partition, batch, err, false);
+    }
+}
+
 void report_oldest(struct partition *partition, struct batch *batch,
                    const struct frame_receipt *receipt) {
     if (batch->refusal != NULL) {
@@ -60,7 +74,7 @@ void report_oldest(struct partition *partition, struct batch *batch,
 void report_settled(struct partition *partition) {
     struct batch *batch;
     while ((batch = outbox_take_settled(&partition->outbox)) != NULL) {
-        tell_undelivered(partition, batch, batch->refusal, true);
+        tell_given_up(partition, batch, NULL);
     }
 }
 
@@ -76,8 +90,7 @@ void report_all(struct partition *partition, const struct err *err) {
     struct batch *batch = outbox_take_all(&partition->outbox);
     while (batch != NULL) {
         struct batch *next = batch->next;
-        bool refused = batch->refusal != NULL;
-        tell_undelivered(partition, batch, refused ? batch->refusal : err, refused);
+        tell_given_up(partition, batch, err);
         batch = next;
     }
 }

@@ -2,9 +2,9 @@
  * sink: where a lane's messages go. The source knows only this header.
  *
  * Order: messages of one lane and one key are delivered in the order of sink_put. Every message that was taken
- * is acknowledged or refused exactly once, in any order between partitions, or never: then sink_failed has been or
- * will be called, or the sink was closed. A sink never drops, never repeats a token.
- * Lane thread only. Events are never raised inside sink_put.
+ * is acknowledged or refused exactly once, in any order between partitions, or never: then it was called off, sink_failed
+ * has been or will be called, or the sink was closed. A sink never drops, never repeats a token.
+ * Lane thread only. Events are never raised inside sink_put, but for the question may_send.
  */
 #ifndef SINK_SINK_H
 #define SINK_SINK_H
@@ -48,6 +48,10 @@ struct sink_events {
     void (*ready)(void *ctx);
     /* For good: no further acked will come. */
     void (*failed)(void *ctx, const struct err *err);
+    /* A question of sinks that keep messages for a while: about to send these together, for the first
+     * time or again. False calls them off: they are not sent, and nothing is heard of them. Nothing of
+     * the sink may be called in it. */
+    bool (*may_send)(void *ctx, const uint64_t *tokens, size_t count);
 };
 
 struct sink_stats {

@@ -54,9 +54,14 @@ static void on_undelivered(void *ctx, const struct pulsar_undelivered *undeliver
     if (undelivered->refused) {
         pulsar->sink.events.refused(pulsar->sink.events_ctx, undelivered->tokens,
                                     undelivered->count, undelivered->err);
-    } else if (undelivered->err->code != ERR_CANCELLED) { /* else it is our wish: the sink closes */
+    } else if (undelivered->err->code != ERR_CANCELLED) { /* else it is our wish */
         on_failed(pulsar, undelivered->err); /* later messages must not pass those that are lost */
     }
+}
+
+static bool may_send(void *ctx, const uint64_t *tokens, size_t count) {
+    const struct sink_pulsar *pulsar = ctx;
+    return pulsar->sink.events.may_send(pulsar->sink.events_ctx, tokens, count);
 }
 
 static void on_connection(void *ctx, uint32_t partition, const struct err *err) {
@@ -84,6 +89,7 @@ static const struct pulsar_producer_events producer_events = {
     .failed = on_failed,
     .connection = on_connection,
     .grown = on_grown,
+    .may_send = may_send,
 };
 
 /* ---- the sink ---- */

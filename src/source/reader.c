@@ -68,9 +68,51 @@ static void release(struct reader *reader) {
     }
 }
 
-/* Called whenever the window may have become empty while nothing more will be read. */
+static void drop_reading(struct reader *reader) {
+    service_cancel(reader->worker->parts.streams, reader->call);
+    reader->call = NULL;
+    lane_timer_cancel(&reader->timer);
+    if (reader->queued) {
+        aws_linked_list_remove(&reader->queue_node);
+        reader->queued = false;
+    }
+    page_free(reader->page);
+    reader->page = NULL;
+    reader->has_record = false;
+}
+
+/* Goes back to the acknowledged position, with a lease. No token of what lies behind it is on its way any more. */
+static void read_again(struct reader *reader) {
+    if (reader->state > READER_DRAINING || !holds_lease(reader)) {
+        return; /* goes on when it was renewed, ends when it is lost */
+    }
+    LOG_INFO("shard", "read-again", LOG_TEXT("shard", reader->shard->node->id),
+             LOG_U64("records", reader->called_off));
+    drop_reading(reader);
+    size_t before = window_bytes(&reader->window);
+    window_rewind(&reader->window);
+    worker_window_changed(reader->worker, before, window_bytes(&reader->window));
+    reader->called_off = 0;
+    reader->read_anything = false;
+    if (seqno_is_set(&reader->window.acked)) {
+        reader->start =
+            (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->window.acked};
+    }
+    set_state(reader, READER_ITERATOR, "read again");
+    set_timer(reader, 0, take_iterator);
+}
+
+/* Called whenever the last receipt may have come. */
 static void check_drained(struct reader *reader) {
-    if (reader->state != READER_DRAINING || !window_is_empty(&reader->window)) {
+    if (reader->window.unacked > reader->called_off) {
+        return;
+    }
+    bool again = reader->called_off > 0 && !reader->stopping && !reader->handing_over;
+    if (again) {
+        read_again(reader);
+        return;
+    }
+    if (reader->state != READER_DRAINING) {
         return;
     }
     if (reader->stopping) {
@@ -86,19 +128,6 @@ static void check_drained(struct reader *reader) {
     LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
     lane_post(reader->worker->common->lane, &reader->shard->ended_message,
               reader->shard->ended_message.fn, reader->shard);
-}
-
-static void drop_reading(struct reader *reader) {
-    service_cancel(reader->worker->parts.streams, reader->call);
-    reader->call = NULL;
-    lane_timer_cancel(&reader->timer);
-    if (reader->queued) {
-        aws_linked_list_remove(&reader->queue_node);
-        reader->queued = false;
-    }
-    page_free(reader->page);
-    reader->page = NULL;
-    reader->has_record = false;
 }
 
 static void drain(struct reader *reader, const char *why) {
@@ -527,7 +556,7 @@ static void feed(struct reader *reader) {
         return; /* goes on when it was renewed */
     }
     struct err err = ERR_NONE;
-    while (reader->state == READER_FEEDING) {
+    while (reader->state == READER_FEEDING && reader->called_off == 0) {
         if (!reader->has_record) {
             if (!record_page_next(&reader->walk, &reader->record, &err)) {
                 if (err_is_set(&err)) {
@@ -563,6 +592,27 @@ void reader_resume(struct reader *reader) {
         poll_now(reader);
     } else if (reader->state == READER_ITERATOR && reader->call == NULL) {
         take_iterator(reader);
+    }
+}
+
+bool reader_may_send(const struct reader *reader, uint64_t ordinal) {
+    bool own = window_seqno(&reader->window, ordinal) != NULL; /* not of the slot's reader before */
+    return own && reader->called_off == 0 && reader->state < READER_CLOSING && holds_lease(reader);
+}
+
+/* A lane_fn. */
+static void was_called_off(void *ctx) {
+    check_drained(ctx);
+}
+
+void reader_call_off(struct reader *reader, uint64_t ordinal) {
+    if (window_seqno(&reader->window, ordinal) == NULL) {
+        return; /* of the slot's reader before this one */
+    }
+    reader->called_off++;
+    if (reader->state < READER_CLOSING) {
+        /* In a later turn, since the reader may be on the stack. */
+        set_timer(reader, 0, was_called_off);
     }
 }
 
@@ -616,7 +666,9 @@ static bool holder_position(void *ctx, struct position *ret_position) {
 
 static void holder_renewed(void *ctx) {
     struct reader *reader = ctx;
-    if (!reader->queued && reader->call == NULL) {
+    if (reader->called_off > 0) {
+        check_drained(reader);
+    } else if (!reader->queued && reader->call == NULL) {
         reader_resume(reader);
     }
 }

@@ -70,6 +70,9 @@ struct reader {
     enum shard_result result;
     struct aws_linked_list_node queue_node; /* in the worker's list of readers waiting for room */
     bool queued;
+    /* Of the window, what the sink took and did not send, since the lease had run out. While there is some, nothing more
+     * is sent; it is read again once the rest is acknowledged and the lease is held. */
+    uint32_t called_off;
 };
 
 /* Starts reading. The shard's lease was taken by this worker. NULL when out of memory. */
@@ -81,6 +84,10 @@ void reader_free(struct reader *reader);
 void reader_acked(struct reader *reader, uint64_t ordinal);
 /* The sink found out that the record cannot be delivered. */
 void reader_refused(struct reader *reader, uint64_t ordinal, const struct err *err);
+/* The sink asks: may this record be sent, and what follows it? */
+bool reader_may_send(const struct reader *reader, uint64_t ordinal);
+/* The sink will not send this record, if it is one of the reader's. */
+void reader_call_off(struct reader *reader, uint64_t ordinal);
 /* There is room again in the sink or in the memory budget. */
 void reader_resume(struct reader *reader);
 /* The children's leases are made: write SHARD_END. */

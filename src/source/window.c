@@ -85,6 +85,12 @@ bool window_ack(struct window *window, uint64_t ordinal) {
     return true;
 }
 
+void window_rewind(struct window *window) {
+    window->next = window->head;
+    window->unacked = 0;
+    shrink(window);
+}
+
 const struct seqno *window_seqno(const struct window *window, uint64_t ordinal) {
     bool waits =
         ordinal >= window->head && ordinal < window->next && !slot_at(window, ordinal)->acked;

@@ -38,6 +38,8 @@ void window_pop(struct window *window);
 /* The record is done. True when the contiguous position moved. False for an ordinal that is not in the window or
  * is acknowledged already (a defect of the caller or the broker; nothing changes). */
 bool window_ack(struct window *window, uint64_t ordinal);
+/* Takes out all that lies behind the contiguous position: it will be read again. */
+void window_rewind(struct window *window);
 /* Of a record that is in the window and not done; else NULL. */
 const struct seqno *window_seqno(const struct window *window, uint64_t ordinal);
 /* Records in [head, next): acknowledged or not. */

@@ -136,6 +136,28 @@ static void sink_refused(void *ctx, const uint64_t *tokens, size_t count, const 
     resume_waiting(worker);
 }
 
+/* Together or not at all: of a batch that waited, one shard's lease may be gone. The records of the others are read again
+ * with it, and lose nothing but time. */
+static bool sink_may_send(void *ctx, const uint64_t *tokens, size_t count) {
+    const struct worker *worker = ctx;
+    uint64_t slot = UINT64_MAX; /* records of a shard come in runs */
+    bool may = true;
+    for (size_t i = 0; i < count && may; i++) {
+        if (tokens[i] >> WORKER_ORDINAL_BITS != slot) {
+            slot = tokens[i] >> WORKER_ORDINAL_BITS;
+            const struct reader *reader = reader_of(worker, tokens[i]);
+            may = reader != NULL && reader_may_send(reader, ordinal_of(tokens[i]));
+        }
+    }
+    for (size_t i = 0; i < count && !may; i++) {
+        struct reader *reader = reader_of(worker, tokens[i]);
+        if (reader != NULL) {
+            reader_call_off(reader, ordinal_of(tokens[i]));
+        }
+    }
+    return may;
+}
+
 /* A lane_fn and a sink's event: there is room again, of whatever kind. */
 static void go_on(void *ctx) {
     resume_waiting(ctx);
@@ -169,6 +191,7 @@ static const struct sink_events sink_events = {
     .writable = go_on,
     .ready = go_on,
     .failed = sink_failed,
+    .may_send = sink_may_send,
 };
 
 /* ---- closing ---- */

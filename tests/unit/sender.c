@@ -154,6 +154,23 @@ static void on_grown(void *ctx, uint32_t partitions) {
     leave(sender);
 }
 
+/* Asked inside calls, which have the lock, and outside of them. */
+static bool may_send(void *ctx, const uint64_t *tokens, size_t count) {
+    struct sender *sender = ctx;
+    bool in_call = sender->stage->in_call;
+    if (!in_call) {
+        (void)pthread_mutex_lock(&sender->stage->lock);
+    }
+    bool may = true;
+    for (size_t i = 0; i < count; i++) {
+        may = may && (tokens[i] < sender->off_from || tokens[i] >= sender->off_to);
+    }
+    if (!in_call) {
+        (void)pthread_mutex_unlock(&sender->stage->lock);
+    }
+    return may;
+}
+
 static const struct pulsar_producer_events events = {
     .ready = on_ready,
     .receipt = on_receipt,
@@ -173,8 +190,10 @@ static void open_on_lane(void *ctx) {
         stage->client = pulsar_client_new(stage->lane, &stage->client_options, &err);
     }
     if (stage->client != NULL) {
+        struct pulsar_producer_events mine = events;
+        mine.may_send = sender->may_call_off ? may_send : NULL;
         sender->producer =
-            pulsar_producer_open(stage->client, &sender->options, &events, sender, &err);
+            pulsar_producer_open(stage->client, &sender->options, &mine, sender, &err);
     }
     stage->in_call = false;
     sender->refuse_open = sender->producer == NULL;

@@ -40,6 +40,7 @@ struct sender {
     sender_make_fn *make; /* NULL: nothing to change */
     uint64_t first_token; /* with explicit ids: token and sequence id of the first message */
     bool double_is_fine;  /* at least once: a message may be stored again */
+    bool may_call_off;    /* it asks whether it may send */
 
     /* Guarded by the stage's lock: */
     uint64_t next_token;
@@ -61,6 +62,8 @@ struct sender {
     size_t full_count;
     int lost_count;
     int again_count;
+    uint64_t off_from; /* what is sent together with a token from here on is called off ... */
+    uint64_t off_to;   /* ... and below this */
     struct err last_lost;
     struct pulsar_producer_stats stats; /* after the last event */
     bool closed;

@@ -101,7 +101,7 @@ static struct entry *find_record(const struct sim_ledger *ledger, uint64_t numbe
     return &ledger->records[number];
 }
 
-static const struct shard *shard_of(const struct sim_ledger *ledger, const struct entry *record) {
+static struct shard *shard_of(const struct sim_ledger *ledger, const struct entry *record) {
     return &ledger->shards[record->shard - 1];
 }
 
@@ -192,11 +192,25 @@ static bool was_given_away(const struct hold *hold, const struct sim_worker *wor
     return hold->worker != worker->serial;
 }
 
+/* Whoever takes a record into a batch, or sends it, holds its shard's lease as far as it can know. */
+static void check_lease(const struct sim_ledger *ledger, uint64_t number, const struct shard *shard,
+                        const struct sim_worker *worker, const char *what) {
+    const struct hold *hold = &shard->holds[worker->place];
+    if (was_given_away(hold, worker)) {
+        broken(ledger, "%s %s record %" PRIu64 " of %s, whose lease is not its own", worker->id,
+               what, number, shard->id);
+    }
+    if (ledger->now_ns - hold->written_ns >= ledger->failover_ns - MARGIN_MS * MS) {
+        broken(ledger, "%s %s record %" PRIu64 " of %s, whose lease it renewed %" PRIu64 " ms ago",
+               worker->id, what, number, shard->id, (ledger->now_ns - hold->written_ns) / MS);
+    }
+}
+
 void sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
                     const struct sim_worker *worker, uint64_t now_ns) {
     ledger->now_ns = now_ns;
     const struct entry *record = find_record(ledger, number);
-    struct shard *shard = &ledger->shards[record->shard - 1];
+    struct shard *shard = shard_of(ledger, record);
     if (!str_is(id, shard->id)) {
         broken(ledger, "record %" PRIu64 " is of %s, not of %.*s", number, shard->id, STR_FMT(id));
     }
@@ -207,24 +221,7 @@ void sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
                " are not acknowledged",
                worker->id, number, shard->id, parent->id, parent->pending);
     }
-    const struct hold *hold = &shard->holds[worker->place];
-    if (was_given_away(hold, worker)) {
-        broken(ledger, "%s sends record %" PRIu64 " of %s, whose lease is not its own", worker->id,
-               number, shard->id);
-    }
-    if (now_ns - hold->written_ns >= ledger->failover_ns - MARGIN_MS * MS) {
-        broken(ledger,
-               "%s sends record %" PRIu64 " of %s, whose lease it renewed %" PRIu64 " ms ago",
-               worker->id, number, shard->id, (now_ns - hold->written_ns) / MS);
-    }
-    if (strcmp(shard->lease.owner, worker->id) == 0) {
-        shard->sent = number;
-    } else {
-        uint64_t overlap_ms = (now_ns - shard->lease.owned_ns) / MS;
-        if (overlap_ms > ledger->totals.overlap_ms) {
-            ledger->totals.overlap_ms = overlap_ms;
-        }
-    }
+    check_lease(ledger, number, shard, worker, "takes");
 }
 
 void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *key,
@@ -239,10 +236,16 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
         broken(ledger, "record %" PRIu64 " came with key %s instead of %s", number, key, expected);
     }
     item->last = number;
-    const struct shard *shard = shard_of(ledger, record);
-    if (!was_given_away(&shard->holds[worker->place], worker) &&
-        strcmp(shard->lease.owner, worker->id) != 0) {
+    struct shard *shard = shard_of(ledger, record);
+    check_lease(ledger, number, shard, worker, "sends");
+    if (strcmp(shard->lease.owner, worker->id) == 0) {
+        shard->sent = number;
+    } else { /* it was asked in vain */
         ledger->totals.after_loss++;
+        uint64_t overlap_ms = (now_ns - shard->lease.owned_ns) / MS;
+        if (overlap_ms > ledger->totals.overlap_ms) {
+            ledger->totals.overlap_ms = overlap_ms;
+        }
     }
     if (record->arrived) {
         ledger->totals.again++;
@@ -250,11 +253,6 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
     }
     record->arrived = true;
     ledger->missing -= record->trimmed ? 0 : 1;
-    /* What was trimmed when a process stood still may be in its batch alone, and come when it wakes: the others, who found
-     * it gone, are further already. */
-    if (number < item->newest && record->trimmed) {
-        return;
-    }
     if (number < item->newest) {
         broken(ledger, "%s got record %" PRIu64 " after %" PRIu64, key, number, item->newest);
     }
@@ -263,7 +261,7 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
 
 void sim_ledger_acked(struct sim_ledger *ledger, uint64_t number) {
     struct entry *record = find_record(ledger, number);
-    struct shard *shard = &ledger->shards[record->shard - 1];
+    struct shard *shard = shard_of(ledger, record);
     if (record->acked) {
         return;
     }

@@ -4,7 +4,7 @@
  *
  *   put       the record was written, in this shard; the shard's parent is acknowledged to its end; the worker's last write
  *             to the shard's lease is no older than a lease lives, and it did not give it away
- *   arrived   of each item, what comes for the first time comes in the order of its writing
+ *   arrived   the lease still is so; of each item, what comes for the first time comes in the order of its writing
  *   lease     nobody takes a lease from an owner that lives and was not asked in time; only its owner moves a checkpoint,
  *             never back, and never past a record that was not acknowledged; a finished one stays finished
  */
@@ -65,7 +65,7 @@ struct sim_totals {
     uint64_t handed_over;
     uint64_t after_loss; /* arrivals from a worker that had lost the lease */
     uint64_t old_ends;   /* items whose last arrival is not their newest record */
-    uint64_t overlap_ms; /* longest time from a lease's taking to its former owner's last put */
+    uint64_t overlap_ms; /* longest time from a lease's taking to its former owner's last arrival */
 };
 void sim_ledger_sum(const struct sim_ledger *ledger, struct sim_totals *ret_totals);
 uint64_t sim_ledger_missing(const struct sim_ledger *ledger);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { ROOM = 300 };
+enum { ROOM = 300, BATCH = 8 };
 
 struct message {
     uint64_t token;
@@ -58,22 +58,46 @@ static void turn_soon(struct sim_sink *sink) {
     lane_timer_set_ms(&sink->timer, sim_between(world, 1, slow ? SIM_SLOW_MS : 20));
 }
 
+/* So many of those that wait are sent, in batches, unless these are called off. */
+static void send(struct sim_sink *sink, size_t count) {
+    uint64_t tokens[BATCH];
+    size_t kept = 0;
+    while (kept < sink->count && sink->messages[kept].arrived) {
+        kept++; /* in order, so those that were sent are in front */
+    }
+    size_t at = kept;
+    while (count > 0 && at < sink->count) {
+        size_t batch = 0;
+        size_t size = sim_between(sink->process->world, 1, BATCH);
+        for (; batch < size && batch < count && at + batch < sink->count; batch++) {
+            tokens[batch] = sink->messages[at + batch].token;
+        }
+        bool may = sink->sink.events.may_send(sink->sink.events_ctx, tokens, batch);
+        for (size_t i = 0; may && i < batch; i++) {
+            struct message *message = &sink->messages[kept++];
+            *message = sink->messages[at + i];
+            message->arrived = true;
+            if (!sink->process->dead) {
+                keep_delivery(sink, message);
+            }
+        }
+        at += batch;
+        count -= batch;
+    }
+    memmove(&sink->messages[kept], &sink->messages[at],
+            (sink->count - at) * sizeof(struct message));
+    sink->count -= at - kept;
+}
+
 static void turn(void *ctx) {
     struct sim_sink *sink = ctx;
     struct sim_world *world = sink->process->world;
     uint64_t tokens[ROOM];
     size_t acked = 0;
     size_t kept = 0;
-    size_t arriving = sim_between(world, 0, 40);
+    send(sink, sim_between(world, 0, 40));
     for (size_t i = 0; i < sink->count; i++) {
         struct message *message = &sink->messages[i];
-        if (!message->arrived && arriving > 0) {
-            arriving--;
-            message->arrived = true;
-            if (!sink->process->dead) {
-                keep_delivery(sink, message);
-            }
-        }
         if (message->arrived && sim_chance(world, 600)) {
             acknowledge(sink, message);
             tokens[acked++] = message->token;

@@ -134,6 +134,17 @@ static void keep(struct rig_sink *sink, const struct sink_message *message, uint
     private->count++;
 }
 
+/* Each is sent by itself, but for one that shares its batch with a message of a shard that is gone. */
+static bool may_send(struct rig_sink *sink, const struct sink_message *message, uint64_t token) {
+    const uint64_t tokens[] = {UINT64_MAX, token};
+    bool alone = sink->rig->call_off == NULL || !str_is(message->key, sink->rig->call_off);
+    if (!alone) {
+        sink->rig->call_off = NULL;
+    }
+    return sink->sink.events.may_send(sink->sink.events_ctx, alone ? tokens + 1 : tokens,
+                                      alone ? 1 : 2);
+}
+
 static enum sink_result put(struct sink *base, const struct sink_message *message, uint64_t token,
                             struct err *err) {
     struct rig_sink *sink = (struct rig_sink *)base;
@@ -145,7 +156,7 @@ static enum sink_result put(struct sink *base, const struct sink_message *messag
     } else if (sink->rig->room > 0 && unacked_of(sink->rig->private) >= sink->rig->room) {
         sink->was_full = true;
         result = SINK_FULL;
-    } else {
+    } else if (may_send(sink, message, token)) {
         keep(sink, message, token);
     }
     unlock(sink->rig);

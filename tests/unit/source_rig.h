@@ -36,6 +36,7 @@ struct source_rig {
     uint32_t room;            /* messages taken until SINK_FULL; 0: no bound */
     const char *refuse;       /* a key whose message is refused */
     const char *refuse_later; /* a key whose message is taken, and then refused */
+    const char *call_off;     /* a key whose message is called off, the first time */
 
     struct rig_private *private;
 };

@@ -552,6 +552,72 @@ static void closed_at_any_moment(void **state) {
     }
 }
 
+/* ---- called off ---- */
+
+static struct sender *sender_that_calls_off(struct stage *stage, uint64_t from, uint64_t to) {
+    struct sender *sender = sender_new(stage);
+    sender->may_call_off = true;
+    sender->off_from = from;
+    sender->off_to = to;
+    return sender;
+}
+
+/* The rest is stored, in order; a writer that waited for room goes on. */
+static void called_off(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_that_calls_off(stage, 30, 60);
+    sender->options.batch_max_messages = 7;
+    sender->options.max_pending_messages = 20;
+    stage_script(stage, "partitions * 3");
+    sender_open_ready(sender);
+    sender_send(sender, 100);
+    sender_finish(sender);
+    assert_in_range(sender->fates[FATE_LOST], 30, 30 + 2 * 3 * 6); /* and their batches */
+    assert_int_equal(sender->last_undelivered.code, ERR_CANCELLED);
+    assert_int_equal(sender->fates[FATE_STORED], 100 - sender->fates[FATE_LOST]);
+    assert_int_equal(stage_counts(stage).messages, sender->fates[FATE_STORED]);
+    assert_int_equal(sender->stats.in_flight + sender->stats.in_flight_bytes, 0);
+    stage_free(stage);
+}
+
+/* What was on its way when the connection broke is not sent again; nobody knows whether it was stored. */
+static void called_off_before_it_is_sent_again(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_that_calls_off(stage, 0, 0);
+    stage_script(stage, "silent SEND always");
+    sender_open_ready(sender);
+    sender_send(sender, 10);
+    STAGE_WAIT_COUNT(stage, sends, 1);
+    (void)pthread_mutex_lock(&stage->lock);
+    sender->off_to = 10;
+    (void)pthread_mutex_unlock(&stage->lock);
+    stage_script(stage, "clear\ndisconnect");
+    STAGE_WAIT(stage, sender->again_count > 0);
+    sender_send(sender, 10);
+    sender_finish(sender);
+    assert_int_equal(sender->fates[FATE_MAYBE] + sender->fates[FATE_LOST], 10);
+    assert_true(sender->fates[FATE_MAYBE] > 0);
+    assert_int_equal(sender->fates[FATE_STORED], 10);
+    stage_free(stage);
+}
+
+static void called_off_in_chunks(void **state) {
+    (void)state;
+    struct stage *stage = stage_new();
+    struct sender *sender = sender_that_calls_off(stage, 3, 5);
+    sender->options.chunking = true;
+    sender->value_len = 20000;
+    stage_script(stage, "max-message-size 6000");
+    sender_open_ready(sender);
+    sender_send(sender, 8);
+    sender_finish(sender);
+    assert_int_equal(sender->fates[FATE_LOST], 2);
+    assert_int_equal(sender->fates[FATE_STORED], 6);
+    stage_free(stage);
+}
+
 int main(int argc, char **argv) {
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     const struct CMUnitTest tests[] = {
@@ -580,6 +646,9 @@ int main(int argc, char **argv) {
         STAGE_TEST(closes_without_a_broker),
         STAGE_TEST(closing_waits_for_receipts),
         STAGE_TEST(closed_at_any_moment),
+        STAGE_TEST(called_off),
+        STAGE_TEST(called_off_before_it_is_sent_again),
+        STAGE_TEST(called_off_in_chunks),
     };
     return cmocka_run_group_tests(tests, stage_setup, stage_teardown);
 }

@@ -223,6 +223,19 @@ static void a_stop_without_receipts_keeps_what_is_proven(void **state) {
     rig_assert_once_in_order(rig, 1001, 9);
 }
 
+/* What follows it is not sent before it, and nothing is lost or told in vain. */
+static void what_was_called_off_is_read_again(void **state) {
+    struct source_rig *rig = *state;
+    rig->call_off = "b-000000";
+    rig_script(rig,
+               "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 10 500 name a\nfill " SHARD_A
+               " 1 500 name b\nfill " SHARD_A " 10 500 name a\n");
+    rig_read_and_stop(rig, 21);
+    rig_assert_once_in_order(rig, 1000, 21);
+    assert_null(rig->call_off);
+    assert_string_equal(rig_checkpoint(rig, SHARD_A), "1020");
+}
+
 /* ---- LATEST ---- */
 
 static void latest_begins_at_the_first_start_and_not_again(void **state) {
@@ -596,6 +609,7 @@ int main(int argc, char **argv) {
         TEST(receipts_in_any_order_end_at_the_same_place),
         TEST(a_clean_stop_waits_for_the_receipts),
         TEST(a_stop_without_receipts_keeps_what_is_proven),
+        TEST(what_was_called_off_is_read_again),
         TEST(latest_begins_at_the_first_start_and_not_again),
         TEST(latest_passes_over_what_is_older),
         TEST(a_child_of_a_latest_shard_is_read_from_its_beginning),

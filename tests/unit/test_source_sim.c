@@ -22,6 +22,8 @@
  *               a hand-over does not wait for receipts                                        111
  *               a stop does not release a shard that has ended                                 27
  *               one retry is forgotten                                                          2
+ *               what waits in the sink is sent, whatever became of the lease                   16
+ *               more is sent behind what was called off                                       130
  *     window    moves over a record that is not acknowledged                                    1
  *     shard     a child is read before its parent is finished                                  60
  *     holder    the lease lives from the reply on, not from the request                        68
@@ -455,6 +457,9 @@ static void add_up(struct story *story) {
     if (gaps > 0 && !sim_ledger_may_alarm(story->world.ledger)) {
         story_fails(story, "%" PRIu64 " gaps were told, and there were none", gaps);
     }
+    if (totals.old_ends > 0 && totals.after_loss == 0) {
+        story_fails(story, "%" PRIu64 " items end with an older record", totals.old_ends);
+    }
     if (gaps == 0 && totals.lost > totals.untold) {
         story_fails(story, "%" PRIu64 " records were lost, and nobody said so", totals.lost);
     }
@@ -567,7 +572,7 @@ int main(int argc, char **argv) {
         " trimmed unread (%" PRIu64 " before any checkpoint), %" PRIu64
         " gaps told\nleases: %" PRIu64 " handed over, %" PRIu64 " taken over when expired, %" PRIu64
         " taken when asked for in vain\nfrom workers that had lost the lease: %" PRIu64
-        " arrivals, the last put %" PRIu64
+        " arrivals, the last one %" PRIu64
         " ms after; items that end with an older record: %" PRIu64 "\n",
         story_count, all.records, all.again, all.lost, all.untold, gap_count, all.handed_over,
         all.taken_over, all.stolen, all.after_loss, all.overlap_ms, all.old_ends);

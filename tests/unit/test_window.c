@@ -100,6 +100,27 @@ static void test_pop_undoes_the_newest_push(void **state) {
     window_done(&window);
 }
 
+/* The contiguous position stays; ordinals begin again behind it. */
+static void test_rewinds_to_the_contiguous_position(void **state) {
+    (void)state;
+    struct window window;
+    window_init(&window, 5);
+    for (uint64_t value = 100; value < 110; value++) {
+        (void)push(&window, value);
+    }
+    assert_true(window_ack(&window, 5));
+    assert_false(window_ack(&window, 8));
+    window_rewind(&window);
+    assert_true(window_is_empty(&window));
+    assert_int_equal(window.unacked, 0);
+    assert_false(window_ack(&window, 6));
+    assert_true(acked_is(&window, 100));
+    assert_int_equal(push(&window, 101), 6);
+    assert_true(window_ack(&window, 6));
+    assert_true(acked_is(&window, 101));
+    window_done(&window);
+}
+
 static void test_is_bounded_and_gives_memory_back(void **state) {
     (void)state;
     struct window window;
@@ -230,6 +251,7 @@ int main(void) {
         cmocka_unit_test(test_moves_over_contiguous_acks_only),
         cmocka_unit_test(test_wrong_acks_change_nothing),
         cmocka_unit_test(test_pop_undoes_the_newest_push),
+        cmocka_unit_test(test_rewinds_to_the_contiguous_position),
         cmocka_unit_test(test_is_bounded_and_gives_memory_back),
         cmocka_unit_test(test_shrinks_without_ever_draining),
         cmocka_unit_test(test_agrees_with_a_naive_model),
