@@ -28,6 +28,9 @@ enum {
     CREDENTIALS_TIMEOUT_MS = 15000,
     PRODUCER_TIMEOUT_MS =
         30000, /* until the topic is ready at the start; later it waits as long as it takes */
+    SESSION_TIMEOUT_MS =
+        120000, /* the same, where a broker may have to find out that a name's owner is gone */
+    ROUTING_MAX = 64,
     POOL_KEEP_BYTES = 2 * 1024 * 1024,
     LOCAL_GRANULARITY_MS = 60000, /* DynamoDB Local floors creation times to the minute */
     AWS_GRANULARITY_MS = 1000,
@@ -50,6 +53,8 @@ struct runtime {
     char streams_endpoint[ENDPOINT_MAX];
     char table_endpoint[ENDPOINT_MAX];
     char user_agent[256];
+    char *session_prefix; /* effectively once; else NULL */
+    char routing[ROUTING_MAX];
     struct lane *lanes[LANES_MAX];
     struct lane_parts parts[LANES_MAX];
     bool crt;
@@ -209,6 +214,7 @@ void runtime_free(struct runtime *runtime) {
     }
     pthread_cond_destroy(&runtime->changed);
     pthread_mutex_destroy(&runtime->lock);
+    free(runtime->session_prefix);
     free(runtime);
 }
 
@@ -310,7 +316,9 @@ static struct sink *new_sink(struct runtime *runtime, struct lane *lane,
             .batch_max_delay_ms = config->batching_max_delay_ms,
             .max_pending_messages = config->max_pending_messages,
             .max_pending_bytes = config->memory_budget / lane_count(config),
-            .create_timeout_ms = PRODUCER_TIMEOUT_MS,
+            .create_timeout_ms =
+                runtime->session_prefix != NULL ? SESSION_TIMEOUT_MS : PRODUCER_TIMEOUT_MS,
+            .explicit_sequence_ids = runtime->session_prefix != NULL,
         };
         return sink_pulsar_new(lane, &client_options, &producer_options, events, events_ctx, err);
     }
@@ -405,9 +413,27 @@ static enum position_kind initial_position(const struct config *config) {
     return POSITION_LATEST;
 }
 
-static struct source_options source_options(const struct config *config,
+/* A shard's messages have ids under "application/table/label/shard". Whatever decides where a record goes is in the
+ * routing: under another one, ids begin anew. */
+static bool name_sessions(struct runtime *runtime, struct err *err) {
+    const struct config *config = runtime->config;
+    struct buf prefix;
+    buf_init(&prefix, BUF_MAX_REQUEST);
+    buf_add_format(&prefix, "%s/%.*s/%.*s/", config->application_name, STR_FMT(config->arn.table),
+                   STR_FMT(config->arn.label));
+    runtime->session_prefix = prefix.failed ? NULL : str_dup(buf_str(&prefix));
+    buf_done(&prefix);
+    (void)snprintf(runtime->routing, sizeof runtime->routing, "%s/%s",
+                   config->message_key == MESSAGE_KEY_ITEM ? "itemKey" : "eventId",
+                   config->hashing == PULSAR_HASHING_MURMUR3 ? "murmur3" : "java");
+    return runtime->session_prefix != NULL ||
+           err_set(err, ERR_NOMEM, "no memory for the names of sessions");
+}
+
+static struct source_options source_options(const struct runtime *runtime,
                                             const struct runtime_run *run,
                                             const struct worker_id *worker_id) {
+    const struct config *config = runtime->config;
     bool local = str_is(config->arn.region, "ddblocal");
     return (struct source_options){
         .stream_arn = str_of(config->stream_arn),
@@ -432,6 +458,9 @@ static struct source_options source_options(const struct config *config,
         .stop_timeout_ms = config->stop_timeout_ms,
         .memory_budget = config->memory_budget,
         .lanes = lane_count(config),
+        .session_prefix =
+            runtime->session_prefix != NULL ? str_of(runtime->session_prefix) : STR_NONE,
+        .routing = str_of(runtime->routing),
     };
 }
 
@@ -471,6 +500,9 @@ static void wait_done(struct runtime *runtime, bool show) {
 int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct err *err) {
     const struct config *config = runtime->config;
     struct worker_id worker_id = {.fd = -1};
+    if (config->guarantees == CONFIG_EFFECTIVELY_ONCE && !name_sessions(runtime, err)) {
+        return err_exit_code(err->code);
+    }
     if (run->keep_leases) {
         if (!worker_id_open(&worker_id, str_of(config->state_directory),
                             str_of(config->lease_table), err)) {
@@ -479,7 +511,7 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
         LOG_INFO("lease", "worker", LOG_TEXT("id", worker_id.text),
                  LOG_TEXT("kept", worker_id.kept ? "yes" : "no"));
     }
-    struct source_options options = source_options(config, run, &worker_id);
+    struct source_options options = source_options(runtime, run, &worker_id);
     runtime->done = false;
     runtime->source = source_start(runtime->lanes[0], &options, &host, runtime);
     if (runtime->source == NULL) {

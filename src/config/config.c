@@ -109,27 +109,6 @@ static bool give_property(struct loader *loader, enum config_key key, const stru
     return set_text(loader, key, text, given->origin);
 }
 
-static bool give_guarantees(struct loader *loader, const struct given *given) {
-    struct str value = str_trim(given->value);
-    if (given->kind != CONFIG_ENTRY_NULL && given->kind != CONFIG_ENTRY_SCALAR) {
-        return fail_given(loader, given, "a single value is allowed");
-    }
-    if (value.len == 0 || str_equal_nocase(value, STR("ATLEAST_ONCE"))) {
-        return true;
-    }
-    if (str_equal_nocase(value, STR("ATMOST_ONCE")) || str_equal_nocase(value, STR("MANUAL"))) {
-        return config_note(loader->config, loader->err,
-                           "processingGuarantees %.*s runs as ATLEAST_ONCE", STR_FMT(value));
-    }
-    if (str_equal_nocase(value, STR("EFFECTIVELY_ONCE"))) {
-        return fail_given(loader, given,
-                          "EFFECTIVELY_ONCE is not supported in this version; allowed: "
-                          "ATLEAST_ONCE, ATMOST_ONCE or MANUAL");
-    }
-    return fail_given(loader, given,
-                      "not one of its values; allowed: ATLEAST_ONCE, ATMOST_ONCE or MANUAL");
-}
-
 static bool is_absent(const struct given *given) {
     return given->kind == CONFIG_ENTRY_NULL ||
            (given->kind == CONFIG_ENTRY_SCALAR && config_value_is_blank(given->value));
@@ -197,8 +176,6 @@ static bool give(struct loader *loader, const struct given *given, bool *ret_who
         *ret_whole = true;
         return is_absent(given) || err_set(loader->err, ERR_CONFIG, "%s: %.*s: %s", given->place,
                                            STR_FMT(name), row->text);
-    case SOURCE_KEY_GUARANTEES:
-        return give_guarantees(loader, given);
     case SOURCE_KEY_SECRETS:
         *ret_whole = true; /* the second pass has them */
         return given->kind == CONFIG_ENTRY_MAP || is_absent(given) ||

@@ -19,6 +19,7 @@ enum config_position {
     CONFIG_POSITION_AT_TIMESTAMP, /* start_at_ms */
 };
 enum config_sink { CONFIG_SINK_PULSAR, CONFIG_SINK_STDOUT, CONFIG_SINK_NONE };
+enum config_guarantees { CONFIG_ATLEAST_ONCE, CONFIG_EFFECTIVELY_ONCE };
 enum config_policy { CONFIG_POLICY_FAIL, CONFIG_POLICY_GO_ON };
 
 /* One per row of properties.def: CONFIG_KEY_stream_arn, ... */

@@ -208,6 +208,31 @@ static bool check_pulsar(struct config *config, struct err *err) {
            check_pulsar_auth(config, err);
 }
 
+/* A record's key and partition must be the same whenever it is sent. */
+static bool check_guarantees(struct config *config, struct err *err) {
+    enum config_key key = CONFIG_KEY_guarantees;
+    if (config->guarantees == CONFIG_ATLEAST_ONCE) {
+        struct str given = str_of(config->texts[key]);
+        return given.len == 0 || str_equal_nocase(given, STR("ATLEAST_ONCE")) ||
+               config_note(config, err, "processingGuarantees %.*s runs as ATLEAST_ONCE",
+                           STR_FMT(given));
+    }
+    if (config->sink != CONFIG_SINK_PULSAR) {
+        config->guarantees = CONFIG_ATLEAST_ONCE;
+        return config->origins[CONFIG_KEY_sink].source == CONFIG_SOURCE_COMMAND ||
+               config_note(config, err,
+                           "processingGuarantees EFFECTIVELY_ONCE is ignored: it only counts with "
+                           "sink pulsar");
+    }
+    if (config->message_key == MESSAGE_KEY_NONE) {
+        return config_fail(config, key, err,
+                           "a contradiction to messageKey none: without a key a message that is "
+                           "sent again may go to another partition; allowed: messageKey itemKey or "
+                           "eventId");
+    }
+    return true;
+}
+
 static bool check_poll_interval(const struct config *config, struct err *err) {
     if (config->min_poll_interval_ms <= config->max_poll_interval_ms) {
         return true;
@@ -292,6 +317,7 @@ bool config_check(struct config *config, const char *const *environment, struct 
     return check_stream(config, err) && check_endpoints(config, environment, err) &&
            check_region(config, err) && check_lease_table(config, err) &&
            config_access_check(config, err) && check_pulsar(config, err) &&
-           check_start(config, err) && check_poll_interval(config, err) &&
-           default_state_directory(config, environment, err) && note_message_key(config, err);
+           check_guarantees(config, err) && check_start(config, err) &&
+           check_poll_interval(config, err) && default_state_directory(config, environment, err) &&
+           note_message_key(config, err);
 }

@@ -161,7 +161,6 @@ static void add_markdown_keys(struct buf *to, const char *title, const struct so
         case SOURCE_KEY_REFUSED:
             buf_add_format(to, "| `%s` | refused: %s |\n", row->path, row->text);
             break;
-        case SOURCE_KEY_GUARANTEES:
         case SOURCE_KEY_SECRETS:
             buf_add_format(to, "| `%s` | %s |\n", row->path, row->text);
             break;

@@ -40,6 +40,13 @@ static const struct property_choice choices_key[] = {
     {"none", MESSAGE_KEY_NONE, NULL},
     {NULL, 0, NULL},
 };
+static const struct property_choice choices_guarantees[] = {
+    {"ATLEAST_ONCE", CONFIG_ATLEAST_ONCE, NULL},
+    {"EFFECTIVELY_ONCE", CONFIG_EFFECTIVELY_ONCE, NULL},
+    {"ATMOST_ONCE", CONFIG_ATLEAST_ONCE, NULL},
+    {"MANUAL", CONFIG_ATLEAST_ONCE, NULL},
+    {NULL, 0, NULL},
+};
 static const struct property_choice choices_compression[] = {
     {"NONE", PULSAR_COMPRESSION_NONE, NULL},     {"LZ4", PULSAR_COMPRESSION_LZ4, NULL},
     {"ZLIB", PULSAR_COMPRESSION_ZLIB, NULL},     {"ZSTD", PULSAR_COMPRESSION_ZSTD, NULL},

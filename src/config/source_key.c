@@ -23,8 +23,6 @@ static const struct source_key rows[] = {
     ALIAS("producerConfig.batchingConfig.batchingMaxBytes", batching_max_bytes),
     ALIAS("producerConfig.batchingConfig.batchingMaxPublishDelayMs", batching_max_delay_ms),
 
-    {"processingGuarantees", SOURCE_KEY_GUARANTEES, CONFIG_KEY_COUNT,
-     "ATLEAST_ONCE is what there is; ATMOST_ONCE and MANUAL run as it"},
     {"secrets", SOURCE_KEY_SECRETS, CONFIG_KEY_COUNT,
      "values of awsCredentialPluginParam and authParams that go before those elsewhere in the file: the text itself or, "
      "as with Pulsar on Kubernetes, a mapping (with path and key): then the value is in the environment variable of the "

@@ -9,12 +9,11 @@
 #include "config/suggest.h"
 
 enum source_key_kind {
-    SOURCE_KEY_CONTAINER,  /* its members are looked up one by one */
-    SOURCE_KEY_ALIAS,      /* another name of the property `key` */
-    SOURCE_KEY_IGNORED,    /* known, without meaning here, and everything below it */
-    SOURCE_KEY_REFUSED,    /* known, and nobody may rely on it: text says why */
-    SOURCE_KEY_GUARANTEES, /* processingGuarantees */
-    SOURCE_KEY_SECRETS,    /* a container of values of secret properties */
+    SOURCE_KEY_CONTAINER, /* its members are looked up one by one */
+    SOURCE_KEY_ALIAS,     /* another name of the property `key` */
+    SOURCE_KEY_IGNORED,   /* known, without meaning here, and everything below it */
+    SOURCE_KEY_REFUSED,   /* known, and nobody may rely on it: text says why */
+    SOURCE_KEY_SECRETS,   /* a container of values of secret properties */
 };
 
 struct source_key {

@@ -132,6 +132,10 @@ void client_count_producer(struct pulsar_client *client, int change) {
 
 /* ---- Memory. */
 
+uint64_t pulsar_client_held_bytes(const struct pulsar_client *client) {
+    return client->memory.held_bytes;
+}
+
 bool client_has_memory(const struct pulsar_client *client) {
     return client->memory.held_bytes <= client->memory.max_bytes - client->memory.max_bytes / 4;
 }

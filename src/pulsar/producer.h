@@ -57,6 +57,9 @@ struct pulsar_client *pulsar_client_new(struct lane *lane,
  * gone. The lane must run until then. */
 void pulsar_client_close(struct pulsar_client *client, lane_fn *done, void *ctx);
 
+/* Memory of open and unacknowledged batches over all its producers, which memory_budget bounds. */
+uint64_t pulsar_client_held_bytes(const struct pulsar_client *client);
+
 /* Asks the service for a topic's partition count, without a producer: 0 for a plain topic. */
 typedef void pulsar_partitions_got(void *ctx, const struct err *err, uint32_t partitions);
 /* One answer or error within operation_timeout_ms; not repeated. Does not create the topic, if the

@@ -28,6 +28,7 @@ struct sink_message {
     size_t property_count;
     struct str value[SINK_MESSAGE_PARTS]; /* the value is these parts joined */
     size_t value_parts;
+    uint64_t id; /* of a session's messages; rising, at most INT64_MAX */
 };
 
 enum sink_result {
@@ -64,12 +65,29 @@ struct sink_stats {
 
 struct sink;
 
+/* A sink for the messages of one sender whose receiver deduplicates: it keeps the messages' ids under the session's name, and
+ * what it has already is acknowledged and not kept again. */
+struct sink_session_options {
+    struct str name;     /* of one sender at a time: while there is another, `ready` waits */
+    uint32_t partitions; /* 0: all there are now */
+};
+
+/* Of a session that is ready. */
+struct sink_session_state {
+    int64_t last_id; /* the highest that the receiver has under this name; -1: none */
+    uint32_t partitions;
+};
+
 struct sink_ops {
     enum sink_result (*put)(struct sink *sink, const struct sink_message *message, uint64_t token,
                             struct err *err);
     void (*flush)(struct sink *sink);
     void (*stats)(const struct sink *sink, struct sink_stats *ret_stats);
     void (*close)(struct sink *sink, uint32_t timeout_ms, lane_fn *done, void *ctx);
+    /* NULL: the sink has no sessions. */
+    struct sink *(*session)(struct sink *sink, const struct sink_session_options *options,
+                            const struct sink_events *events, void *events_ctx, struct err *err);
+    void (*session_state)(const struct sink *sink, struct sink_session_state *ret_state);
 };
 
 struct sink {
@@ -94,6 +112,22 @@ static inline void sink_stats(const struct sink *sink, struct sink_stats *ret_st
  * then calls done on the lane. */
 static inline void sink_close(struct sink *sink, uint32_t timeout_ms, lane_fn *done, void *ctx) {
     sink->ops->close(sink, timeout_ms, done, ctx);
+}
+/* Opens a session, a sink of its own on the same lane; NULL and err (ERR_CONFIG when the sink has none) on failure. The sink it
+ * came from may be closed while it closes, but not before. Once it is to close, no event of it comes any more. */
+static inline struct sink *sink_session(struct sink *sink,
+                                        const struct sink_session_options *options,
+                                        const struct sink_events *events, void *events_ctx,
+                                        struct err *err) {
+    if (sink->ops->session == NULL) {
+        err_set(err, ERR_CONFIG, "this sink cannot deliver effectively once");
+        return NULL;
+    }
+    return sink->ops->session(sink, options, events, events_ctx, err);
+}
+static inline void sink_session_state(const struct sink *session,
+                                      struct sink_session_state *ret_state) {
+    session->ops->session_state(session, ret_state);
 }
 
 #endif

@@ -4,46 +4,82 @@
 
 #include <stdlib.h>
 
+/* Either one producer for all, or sessions with a producer each, which share the client of the sink they came from. */
 struct sink_pulsar {
     struct sink sink;
+    struct sink_pulsar *parent; /* of a session; else NULL */
     struct pulsar_client *client;
-    struct pulsar_producer *producer;
+    struct pulsar_producer *producer; /* NULL: it has sessions */
     char *topic;
-    uint64_t duplicates;
+    char *name;          /* of a session */
+    uint64_t duplicates; /* that the broker had already */
     bool failed;
+    bool closing;
     lane_fn *closed;
     void *closed_ctx;
+
+    /* Of one that has sessions: */
+    struct pulsar_producer_options options; /* of theirs */
+    bool reached;                           /* one has been ready */
+    uint32_t sessions;
+    struct sink_stats stats; /* of them all */
 };
 
 /* ---- the producer's events ---- */
 
+/* Of a session that is to close nobody wants to hear. */
+static bool is_deaf(const struct sink_pulsar *pulsar) {
+    return pulsar->parent != NULL && pulsar->closing;
+}
+
+static void count_done(struct sink_pulsar *pulsar, size_t messages) {
+    if (pulsar->parent != NULL) {
+        pulsar->parent->stats.in_flight -= messages;
+    }
+}
+
 static void on_ready(void *ctx, uint32_t partitions) {
     struct sink_pulsar *pulsar = ctx;
-    LOG_INFO("pulsar", "ready", LOG_TEXT("topic", pulsar->topic),
-             LOG_U64("partitions", partitions));
-    pulsar->sink.events.ready(pulsar->sink.events_ctx);
+    if (pulsar->parent == NULL) {
+        LOG_INFO("pulsar", "ready", LOG_TEXT("topic", pulsar->topic),
+                 LOG_U64("partitions", partitions));
+    } else {
+        pulsar->parent->reached = true;
+        LOG_DEBUG("pulsar", "session-ready", LOG_TEXT("name", pulsar->name),
+                  LOG_U64("partitions", partitions));
+    }
+    if (!is_deaf(pulsar)) {
+        pulsar->sink.events.ready(pulsar->sink.events_ctx);
+    }
 }
 
 static void on_receipt(void *ctx, const struct pulsar_receipt *receipt) {
     struct sink_pulsar *pulsar = ctx;
+    count_done(pulsar, receipt->count);
     if (receipt->duplicate) {
-        /* Without a name of our own the broker cannot know these: worth a look, safe all the same. */
         pulsar->duplicates += receipt->count;
+    }
+    if (receipt->duplicate && pulsar->parent == NULL) {
+        /* Without a name of our own the broker cannot know these: worth a look, safe all the same. */
         LOG_WARN("pulsar", "receipt-duplicate", LOG_TEXT("topic", pulsar->topic),
                  LOG_U64("partition", receipt->partition),
                  LOG_U64("duplicates", pulsar->duplicates));
     }
-    pulsar->sink.events.acked(pulsar->sink.events_ctx, receipt->tokens, receipt->count);
+    if (!is_deaf(pulsar)) {
+        pulsar->sink.events.acked(pulsar->sink.events_ctx, receipt->tokens, receipt->count);
+    }
 }
 
 static void on_writable(void *ctx) {
     struct sink_pulsar *pulsar = ctx;
-    pulsar->sink.events.writable(pulsar->sink.events_ctx);
+    if (!is_deaf(pulsar)) {
+        pulsar->sink.events.writable(pulsar->sink.events_ctx);
+    }
 }
 
 static void on_failed(void *ctx, const struct err *err) {
     struct sink_pulsar *pulsar = ctx;
-    if (!pulsar->failed) {
+    if (!pulsar->failed && !is_deaf(pulsar)) {
         pulsar->failed = true;
         pulsar->sink.events.failed(pulsar->sink.events_ctx, err);
     }
@@ -51,6 +87,10 @@ static void on_failed(void *ctx, const struct err *err) {
 
 static void on_undelivered(void *ctx, const struct pulsar_undelivered *undelivered) {
     struct sink_pulsar *pulsar = ctx;
+    count_done(pulsar, undelivered->count);
+    if (is_deaf(pulsar)) {
+        return;
+    }
     if (undelivered->refused) {
         pulsar->sink.events.refused(pulsar->sink.events_ctx, undelivered->tokens,
                                     undelivered->count, undelivered->err);
@@ -61,17 +101,18 @@ static void on_undelivered(void *ctx, const struct pulsar_undelivered *undeliver
 
 static bool may_send(void *ctx, const uint64_t *tokens, size_t count) {
     const struct sink_pulsar *pulsar = ctx;
-    return pulsar->sink.events.may_send(pulsar->sink.events_ctx, tokens, count);
+    return !is_deaf(pulsar) && pulsar->sink.events.may_send(pulsar->sink.events_ctx, tokens, count);
 }
 
 static void on_connection(void *ctx, uint32_t partition, const struct err *err) {
     struct sink_pulsar *pulsar = ctx;
+    const char *session = pulsar->name != NULL ? pulsar->name : "";
     if (err != NULL) {
         LOG_WARN("pulsar", "disconnected", LOG_TEXT("topic", pulsar->topic),
-                 LOG_U64("partition", partition), LOG_ERR(err));
+                 LOG_U64("partition", partition), LOG_TEXT("session", session), LOG_ERR(err));
     } else {
         LOG_INFO("pulsar", "connected", LOG_TEXT("topic", pulsar->topic),
-                 LOG_U64("partition", partition));
+                 LOG_U64("partition", partition), LOG_TEXT("session", session));
     }
 }
 
@@ -92,7 +133,7 @@ static const struct pulsar_producer_events producer_events = {
     .may_send = may_send,
 };
 
-/* ---- the sink ---- */
+/* ---- sending ---- */
 
 static enum sink_result put(struct sink *sink, const struct sink_message *message, uint64_t token,
                             struct err *err) {
@@ -106,6 +147,7 @@ static enum sink_result put(struct sink *sink, const struct sink_message *messag
         .key = message->key,
         .key_is_base64 = message->key_is_base64,
         .event_time_ms = message->event_time_ms,
+        .sequence_id = message->id,
         .properties = properties,
         .property_count = message->property_count,
         .value = message->value,
@@ -113,6 +155,10 @@ static enum sink_result put(struct sink *sink, const struct sink_message *messag
     };
     switch (pulsar_producer_send(pulsar->producer, &out, token, err)) {
     case PULSAR_SEND_TAKEN:
+        if (pulsar->parent != NULL) {
+            pulsar->parent->stats.messages++;
+            pulsar->parent->stats.in_flight++;
+        }
         return SINK_TAKEN;
     case PULSAR_SEND_FULL:
         return SINK_FULL;
@@ -138,8 +184,11 @@ static void stats(const struct sink *sink, struct sink_stats *ret_stats) {
     };
 }
 
+/* ---- the end ---- */
+
 static void destroy(struct sink_pulsar *pulsar) {
     free(pulsar->topic);
+    free(pulsar->name);
     free(pulsar);
 }
 
@@ -151,16 +200,36 @@ static void client_closed(void *ctx) {
     closed(closed_ctx);
 }
 
-static void producer_closed(void *ctx) {
+static void close_client(void *ctx) {
     struct sink_pulsar *pulsar = ctx;
     pulsar_client_close(pulsar->client, client_closed, pulsar);
+}
+
+static void session_closed(void *ctx) {
+    struct sink_pulsar *pulsar = ctx;
+    struct sink_pulsar *parent = pulsar->parent;
+    if (pulsar->duplicates > 0) {
+        LOG_INFO("pulsar", "session-closed", LOG_TEXT("name", pulsar->name),
+                 LOG_U64("duplicates", pulsar->duplicates));
+    }
+    parent->sessions--;
+    client_closed(pulsar); /* which it did not own */
+    if (parent->closing && parent->sessions == 0) {
+        close_client(parent);
+    }
 }
 
 static void close_pulsar(struct sink *sink, uint32_t timeout_ms, lane_fn *done, void *ctx) {
     struct sink_pulsar *pulsar = (struct sink_pulsar *)sink;
     pulsar->closed = done;
     pulsar->closed_ctx = ctx;
-    pulsar_producer_close(pulsar->producer, timeout_ms, producer_closed, pulsar);
+    pulsar->closing = true;
+    if (pulsar->producer != NULL) {
+        pulsar_producer_close(pulsar->producer, timeout_ms,
+                              pulsar->parent != NULL ? session_closed : close_client, pulsar);
+    } else if (pulsar->sessions == 0) {
+        close_client(pulsar);
+    }
 }
 
 static const struct sink_ops ops = {
@@ -168,6 +237,105 @@ static const struct sink_ops ops = {
     .flush = flush,
     .stats = stats,
     .close = close_pulsar,
+};
+
+/* ---- sessions ---- */
+
+static void session_state(const struct sink *sink, struct sink_session_state *ret_state) {
+    const struct sink_pulsar *pulsar = (const struct sink_pulsar *)sink;
+    ret_state->partitions = pulsar_producer_partitions(pulsar->producer);
+    ret_state->last_id = -1;
+    for (uint32_t i = 0; i < ret_state->partitions; i++) {
+        int64_t last_id = pulsar_producer_last_sequence_id(pulsar->producer, i);
+        ret_state->last_id = last_id > ret_state->last_id ? last_id : ret_state->last_id;
+    }
+}
+
+static const struct sink_ops session_ops = {
+    .put = put,
+    .flush = flush,
+    .stats = stats,
+    .close = close_pulsar,
+    .session_state = session_state,
+};
+
+static struct sink_pulsar *new_sink(struct lane *lane, const struct sink_ops *its_ops,
+                                    struct str topic, const struct sink_events *events,
+                                    void *events_ctx, struct err *err) {
+    struct sink_pulsar *pulsar = calloc(1, sizeof *pulsar);
+    if (pulsar != NULL) {
+        pulsar->topic = str_dup(topic);
+    }
+    if (pulsar == NULL || pulsar->topic == NULL) {
+        free(pulsar);
+        err_set(err, ERR_NOMEM, "no memory for a producer");
+        return NULL;
+    }
+    pulsar->sink = (struct sink){
+        .ops = its_ops,
+        .lane = lane,
+        .events = *events,
+        .events_ctx = events_ctx,
+    };
+    return pulsar;
+}
+
+static struct sink *open_session(struct sink *sink, const struct sink_session_options *session,
+                                 const struct sink_events *events, void *events_ctx,
+                                 struct err *err) {
+    struct sink_pulsar *parent = (struct sink_pulsar *)sink;
+    struct sink_pulsar *pulsar =
+        new_sink(sink->lane, &session_ops, str_of(parent->topic), events, events_ctx, err);
+    if (pulsar == NULL) {
+        return NULL;
+    }
+    pulsar->parent = parent;
+    pulsar->name = str_dup(session->name);
+    if (pulsar->name == NULL) {
+        err_set(err, ERR_NOMEM, "no memory for a producer");
+        destroy(pulsar);
+        return NULL;
+    }
+    struct pulsar_producer_options options = parent->options;
+    options.topic = str_of(pulsar->topic);
+    options.name = session->name;
+    options.partitions = session->partitions;
+    options.create_timeout_ms = parent->reached ? 0 : options.create_timeout_ms;
+    pulsar->producer =
+        pulsar_producer_open(parent->client, &options, &producer_events, pulsar, err);
+    if (pulsar->producer == NULL) {
+        destroy(pulsar);
+        return NULL;
+    }
+    parent->sessions++;
+    return &pulsar->sink;
+}
+
+static enum sink_result put_nowhere(struct sink *sink, const struct sink_message *message,
+                                    uint64_t token, struct err *err) {
+    (void)sink;
+    (void)message;
+    (void)token;
+    err_set(err, ERR_INTERNAL, "a message without a session");
+    return SINK_REFUSED;
+}
+
+static void flush_nothing(struct sink *sink) {
+    (void)sink; /* each session is flushed by itself */
+}
+
+static void stats_of_sessions(const struct sink *sink, struct sink_stats *ret_stats) {
+    const struct sink_pulsar *pulsar = (const struct sink_pulsar *)sink;
+    *ret_stats = pulsar->stats;
+    ret_stats->in_flight_bytes = pulsar_client_held_bytes(pulsar->client);
+}
+
+static const struct sink_ops ops_with_sessions = {
+    .put = put_nowhere,
+    .flush = flush_nothing,
+    .stats = stats_of_sessions,
+    .close = close_pulsar,
+    .session = open_session,
 };
 
 /* Of a client that never had a producer: nobody waits for its end. */
@@ -178,30 +346,27 @@ static void ignore(void *ctx) {
 struct sink *sink_pulsar_new(struct lane *lane, const struct pulsar_client_options *client_options,
                              const struct pulsar_producer_options *producer_options,
                              const struct sink_events *events, void *events_ctx, struct err *err) {
-    struct sink_pulsar *pulsar = calloc(1, sizeof *pulsar);
-    if (pulsar != NULL) {
-        pulsar->topic = str_dup(producer_options->topic);
-    }
-    if (pulsar == NULL || pulsar->topic == NULL) {
-        free(pulsar);
-        err_set(err, ERR_NOMEM, "no memory for a producer");
+    bool sessions = producer_options->explicit_sequence_ids;
+    struct sink_pulsar *pulsar = new_sink(lane, sessions ? &ops_with_sessions : &ops,
+                                          producer_options->topic, events, events_ctx, err);
+    if (pulsar == NULL) {
         return NULL;
     }
-    pulsar->sink = (struct sink){
-        .ops = &ops,
-        .lane = lane,
-        .events = *events,
-        .events_ctx = events_ctx,
-    };
-    pulsar->client = pulsar_client_new(lane, client_options, err);
-    if (pulsar->client != NULL) {
+    struct pulsar_client_options options = *client_options;
+    if (sessions) {
+        options.memory_budget = producer_options->max_pending_bytes; /* of them all */
+        pulsar->options = *producer_options;
+        pulsar->options.wait_for_name = true; /* its former owner is about to go */
+    }
+    pulsar->client = pulsar_client_new(lane, &options, err);
+    if (pulsar->client != NULL && !sessions) {
         pulsar->producer =
             pulsar_producer_open(pulsar->client, producer_options, &producer_events, pulsar, err);
         if (pulsar->producer == NULL) {
             pulsar_client_close(pulsar->client, ignore, NULL);
         }
     }
-    if (pulsar->producer == NULL) {
+    if (pulsar->producer == NULL && (pulsar->client == NULL || !sessions)) {
         destroy(pulsar);
         return NULL;
     }

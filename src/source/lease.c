@@ -57,6 +57,37 @@ static bool read_parent(const struct aws_json_value *item, struct lease *lease, 
     return true;
 }
 
+static bool read_base(const struct aws_json_value *item, struct numbering_base *ret_base,
+                      struct err *err) {
+    struct str text;
+    return read_text(item, "d2pBase", "S", &text, err) &&
+           (text.ptr == NULL || numbering_base_parse(text, ret_base) || broken(err, "d2pBase"));
+}
+
+/* The checkpoint's id, if it is this checkpoint's. */
+static bool read_id(const struct aws_json_value *item, struct position *checkpoint,
+                    struct err *err) {
+    struct str text;
+    struct seqno seqno;
+    if (!read_text(item, "d2pPos", "S", &text, err)) {
+        return false;
+    }
+    const char *space = text.len > 0 ? memchr(text.ptr, ' ', text.len) : NULL;
+    if (space == NULL) {
+        return text.ptr == NULL || broken(err, "d2pPos");
+    }
+    size_t len = (size_t)(space - text.ptr);
+    uint64_t id = 0;
+    if (!seqno_parse(str_make(text.ptr, len), &seqno) ||
+        !str_to_u64(str_make(space + 1, text.len - len - 1), &id) || id > INT64_MAX) {
+        return broken(err, "d2pPos");
+    }
+    checkpoint->numbered = checkpoint->kind == POSITION_SEQUENCE_NUMBER &&
+                           seqno_compare(&checkpoint->seqno, &seqno) == 0;
+    checkpoint->id = checkpoint->numbered ? id : 0;
+    return true;
+}
+
 static bool is_lease(const struct aws_json_value *item) {
     const struct aws_json_value *entity = json_get(item, "entityType");
     if (entity != NULL && !str_is(json_str(entity, "S"), "LEASE")) {
@@ -106,7 +137,8 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct str st
         read_name(item, "d2pWantedBy", ret_lease->wanted_by, sizeof ret_lease->wanted_by, err) &&
         read_stream(item, stream_arn, &ret_lease->stream, err) &&
         read_number(item, "d2pStart", &start, err) &&
-        (start <= INT64_MAX || broken(err, "d2pStart"));
+        (start <= INT64_MAX || broken(err, "d2pStart")) && read_base(item, &ret_lease->base, err) &&
+        read_id(item, &ret_lease->checkpoint, err);
     if (!fine) {
         err_context(err, "lease %s", ret_lease->key);
         return LEASE_ITEM_BROKEN;
@@ -134,9 +166,19 @@ void lease_write_done(struct lease_write *write) {
     NAME_SWITCHES ",\"#checkpoint\":\"checkpoint\",\"#sub\":\"checkpointSubSequenceNumber\""       \
                   ",\"#pending\":\"pendingCheckpoint\""                                            \
                   ",\"#pendingSub\":\"pendingCheckpointSubSequenceNumber\""
+#define NAME_POS ",\"#pos\":\"d2pPos\""
+#define NAME_BASE ",\"#base\":\"d2pBase\""
+#define SET_POS ", #pos = :pos"
 #define SET_COUNTER "SET #counter = :new"
 #define SET_CHECKPOINT ", #checkpoint = :checkpoint, #sub = :zero, #switches = :zero"
 #define REMOVE_PENDING " REMOVE #pending, #pendingSub"
+/* Of a write with a checkpoint: more to set, more to remove, more names. */
+#define UPDATE_CHECKPOINT(checkpoint, set, remove)                                                 \
+    ((checkpoint)->numbered ? STR(SET_COUNTER SET_CHECKPOINT SET_POS set REMOVE_PENDING remove)    \
+                            : STR(SET_COUNTER SET_CHECKPOINT set REMOVE_PENDING remove))
+#define NAMES_OF_CHECKPOINT(checkpoint, more)                                                      \
+    ((checkpoint)->numbered ? STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_POS more "}")             \
+                            : STR("{" NAME_COUNTER NAMES_CHECKPOINT more "}"))
 #define IF_COUNTER "#counter = :old"
 #define IF_NOT_ENDED " AND #checkpoint <> :end"
 #define IF_WANTED " AND #wanted = :to"
@@ -184,6 +226,11 @@ static void add_checkpoint_values(struct lease_write *write, const struct positi
     buf_add_text(&write->buf, ",\":zero\":{\"N\":\"0\"}");
     if (checkpoint->kind != POSITION_SHARD_END) {
         buf_add_text(&write->buf, ",\":end\":{\"S\":\"SHARD_END\"}");
+    }
+    if (checkpoint->numbered) {
+        char text[SEQNO_MAX_DIGITS + 1];
+        (void)position_format(checkpoint, text);
+        buf_add_format(&write->buf, ",\":pos\":{\"S\":\"%s %" PRIu64 "\"}", text, checkpoint->id);
     }
 }
 
@@ -269,9 +316,23 @@ bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease
     start(write, lease, &values);
     add_checkpoint_values(write, checkpoint);
     write->expression.condition = checkpoint_condition(checkpoint);
-    write->expression.update = STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING);
     write->expression.return_new = true; /* d2pWantedBy may have come */
-    write->expression.names_json = STR("{" NAME_COUNTER NAMES_CHECKPOINT "}");
+    write->expression.update = UPDATE_CHECKPOINT(checkpoint, "", "");
+    write->expression.names_json = NAMES_OF_CHECKPOINT(checkpoint, "");
+    return finish(write, lease, values, err);
+}
+
+bool lease_write_base(struct lease_write *write, const struct lease *lease,
+                      const struct numbering_base *base, struct err *err) {
+    char text[NUMBERING_BASE_TEXT_MAX];
+    size_t values;
+    start(write, lease, &values);
+    (void)numbering_base_format(base, text);
+    add_value(write, ":base", str_of(text));
+    write->expression.condition = STR(IF_COUNTER);
+    write->expression.update = STR(SET_COUNTER ", #base = :base");
+    write->expression.return_new = true; /* d2pWantedBy may have come */
+    write->expression.names_json = STR("{" NAME_COUNTER NAME_BASE "}");
     return finish(write, lease, values, err);
 }
 
@@ -282,10 +343,8 @@ bool lease_write_release(struct lease_write *write, const struct lease *lease,
     if (checkpoint != NULL) {
         add_checkpoint_values(write, checkpoint);
         write->expression.condition = checkpoint_condition(checkpoint);
-        write->expression.update =
-            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted");
-        write->expression.names_json =
-            STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED "}");
+        write->expression.update = UPDATE_CHECKPOINT(checkpoint, "", ", #owner, #wanted");
+        write->expression.names_json = NAMES_OF_CHECKPOINT(checkpoint, NAME_OWNER NAME_WANTED);
     } else {
         write->expression.condition = STR(IF_COUNTER);
         write->expression.update = STR(SET_COUNTER " REMOVE #owner, #wanted");
@@ -302,10 +361,8 @@ bool lease_write_hand_over(struct lease_write *write, const struct lease *lease,
     if (checkpoint != NULL) {
         add_checkpoint_values(write, checkpoint);
         write->expression.condition = STR(IF_COUNTER IF_NOT_ENDED IF_WANTED);
-        write->expression.update =
-            STR(SET_COUNTER SET_CHECKPOINT ", #owner = :to" REMOVE_PENDING ", #wanted");
-        write->expression.names_json =
-            STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED "}");
+        write->expression.update = UPDATE_CHECKPOINT(checkpoint, ", #owner = :to", ", #wanted");
+        write->expression.names_json = NAMES_OF_CHECKPOINT(checkpoint, NAME_OWNER NAME_WANTED);
     } else {
         buf_add_text(&write->buf, ",\":one\":{\"N\":\"1\"}");
         write->expression.condition = STR(IF_COUNTER IF_WANTED);
@@ -327,14 +384,15 @@ bool lease_write_reset(struct lease_write *write, const struct lease *lease,
     buf_add_text(&write->buf, ",\":zero\":{\"N\":\"0\"}");
     write->expression.condition = STR(IF_COUNTER);
     write->expression.names_json =
-        STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED ",\"#start\":\"d2pStart\"}");
+        STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED NAME_BASE NAME_POS
+            ",\"#start\":\"d2pStart\"}");
     if (start_ms != 0) {
         buf_add_format(&write->buf, ",\":start\":{\"N\":\"%" PRId64 "\"}", start_ms);
-        write->expression.update =
-            STR(SET_COUNTER SET_CHECKPOINT ", #start = :start" REMOVE_PENDING ", #owner, #wanted");
+        write->expression.update = STR(SET_COUNTER SET_CHECKPOINT ", #start = :start" REMOVE_PENDING
+                                                                  ", #owner, #wanted, #base, #pos");
     } else {
         write->expression.update =
-            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted, #start");
+            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted, #base, #pos, #start");
     }
     return finish(write, lease, values, err);
 }

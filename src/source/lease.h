@@ -10,7 +10,7 @@
 
 #include "aws/table.h"
 #include "base/buf.h"
-#include "source/seqno.h"
+#include "source/numbering.h"
 
 enum { LEASE_KEY_MAX = 128, LEASE_OWNER_MAX = 192 };
 
@@ -30,7 +30,8 @@ struct lease {
     struct position checkpoint;
     char parent[LEASE_KEY_MAX]; /* the first of parentShardId; empty when there is none */
     enum lease_stream stream;
-    int64_t start_ms; /* d2pStart; 0: absent */
+    int64_t start_ms;           /* d2pStart; 0: absent */
+    struct numbering_base base; /* d2pBase */
 };
 
 enum lease_item { LEASE_ITEM_OK, LEASE_ITEM_OTHER, LEASE_ITEM_BROKEN };
@@ -61,14 +62,18 @@ bool lease_write_take(struct lease_write *write, const struct lease *lease, stru
 /* leaseCounter = N: N+1 (and, when it moved, the checkpoint: see lease_write_checkpoint). */
 bool lease_write_renew(struct lease_write *write, const struct lease *lease, struct err *err);
 /* leaseCounter = N and checkpoint <> SHARD_END (unless SHARD_END is written): N+1, checkpoint,
- * checkpointSubSequenceNumber 0, ownerSwitches 0, pendingCheckpoint removed. */
+ * checkpointSubSequenceNumber 0, ownerSwitches 0, pendingCheckpoint removed; of a numbered one also d2pPos, its "SEQUENCE-NUMBER
+ * ID", which counts only beside that checkpoint: Java moves one without the other. */
 bool lease_write_checkpoint(struct lease_write *write, const struct lease *lease,
                             const struct position *checkpoint, struct err *err);
+/* leaseCounter = N: N+1, d2pBase = base. */
+bool lease_write_base(struct lease_write *write, const struct lease *lease,
+                      const struct numbering_base *base, struct err *err);
 /* leaseCounter = N: N+1, leaseOwner removed, and with checkpoint not NULL the checkpoint as above: a clean stop. */
 bool lease_write_release(struct lease_write *write, const struct lease *lease,
                          const struct position *checkpoint, struct err *err);
 /* leaseCounter = N: N+1, checkpoint as above but over SHARD_END too, d2pStart = start_ms (0: removed), leaseOwner and
- * d2pWantedBy removed: as if nobody had read it behind that. Only for `reset`, while no worker lives. */
+ * d2pWantedBy removed, d2pBase and d2pPos too, so that what comes again has new ids: as if nobody had read it behind that. Only for `reset`, while no worker lives. */
 bool lease_write_reset(struct lease_write *write, const struct lease *lease,
                        const struct position *checkpoint, int64_t start_ms, struct err *err);
 /* leaseOwner = its owner: d2pWantedBy = me. The counter is its owner's and stays. */

@@ -74,6 +74,11 @@ static bool has_closed(const struct lease_holder *holder) {
     return finished || !lease_table_is_mine(holder->options.table, &holder->lease);
 }
 
+static bool wants_base(const struct lease_holder *holder) {
+    return seqno_is_set(&holder->base.seqno) &&
+           !numbering_base_equal(&holder->base, &holder->lease.base);
+}
+
 static void renewed(struct lease_holder *holder, bool earlier) {
     /* The lease lives from when the write was applied; of an earlier one, only the first moment is known. */
     bool unclear = earlier && holder->unclear_since_ns != 0;
@@ -85,7 +90,7 @@ static void renewed(struct lease_holder *holder, bool earlier) {
         on_closed(holder, NULL);
         return;
     }
-    if (holder->closing || unclear) {
+    if (holder->closing || unclear || wants_base(holder)) {
         write_now(holder);
     } else {
         lane_timer_set_ms(&holder->timer, interval_ms(holder));
@@ -133,6 +138,10 @@ static void write_now(void *ctx) {
     lane_timer_cancel(&holder->timer);
     holder->writing = true;
     holder->write_started_ns = lane_now_ns(holder->options.lane);
+    if (wants_base(holder) && !holder->closing) {
+        lease_table_set_base(holder->options.table, &holder->lease, &holder->base, written, holder);
+        return;
+    }
     struct position position;
     bool moved = newer_position(holder, &position);
     enum lease_change change = moved ? LEASE_CHECKPOINT : LEASE_RENEW;
@@ -146,6 +155,19 @@ static void write_now(void *ctx) {
     }
     lease_table_change(holder->options.table, change, &holder->lease, moved ? &position : NULL,
                        written, holder);
+}
+
+bool lease_holder_has_base(struct lease_holder *holder, const struct numbering_base *base) {
+    if (numbering_base_equal(base, &holder->lease.base)) {
+        return true;
+    }
+    if (!numbering_base_equal(base, &holder->base)) {
+        holder->base = *base;
+        if (!holder->writing && !holder->stopped) {
+            lane_timer_set_ms(&holder->timer, 0);
+        }
+    }
+    return false;
 }
 
 static void close_soon(struct lease_holder *holder) {

@@ -46,6 +46,7 @@ struct lease_holder {
     uint64_t write_started_ns;
     uint64_t
         unclear_since_ns; /* start of the first write since then that may have been applied; 0: none */
+    struct numbering_base base; /* to be in the lease; not set: as it is */
     bool writing;
     bool stopped;   /* lost, closed or failed: nothing more is written */
     bool closing;   /* finish, release or hand-over wanted */
@@ -61,6 +62,8 @@ void lease_holder_start(struct lease_holder *holder, const struct lease_holder_o
                         const struct lease *lease, uint64_t taken_ns);
 /* By the monotonic clock, does the lease still hold? When not, nothing may be read or sent for it. */
 bool lease_holder_is_valid(const struct lease_holder *holder);
+/* Whether this base is in the lease; when not, it is written, and `renewed` follows. */
+bool lease_holder_has_base(struct lease_holder *holder, const struct numbering_base *base);
 /* Writes SHARD_END, keeping the lease's owner, however often it takes. */
 void lease_holder_finish(struct lease_holder *holder);
 /* Writes the newest position and gives the lease back; gives up after the tries. What is being finished or handed over

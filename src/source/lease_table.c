@@ -32,7 +32,8 @@ struct op {
     struct lease wanted;        /* change: the item if the write was applied */
     struct position checkpoint; /* change: to be written, if has_checkpoint */
     bool has_checkpoint;
-    uint64_t give_up_ms; /* ensure */
+    struct numbering_base base; /* LEASE_BASE: to be written */
+    uint64_t give_up_ms;        /* ensure */
 };
 
 struct lease_table {
@@ -402,6 +403,9 @@ static bool write_change(struct op *op) {
         return lease_write_renew(write, op->lease, &op->err);
     case LEASE_CHECKPOINT:
         return lease_write_checkpoint(write, op->lease, checkpoint, &op->err);
+    case LEASE_BASE:
+        wanted->base = op->base;
+        return lease_write_base(write, op->lease, &op->base, &op->err);
     case LEASE_RELEASE:
         wanted->owner[0] = '\0';
         wanted->wanted_by[0] = '\0';
@@ -506,15 +510,28 @@ static void changed(void *ctx, const struct err *err, const struct aws_json_valu
     op_started(op, call);
 }
 
-void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
-                        const struct position *checkpoint, lease_table_changed *done, void *ctx) {
+static struct op *new_change(struct lease_table *table, enum lease_change change,
+                             struct lease *lease, lease_table_changed *done, void *ctx) {
     struct op *op = op_new(table, NULL, ctx);
     op->changed = done;
     op->change = change;
     op->lease = lease;
+    return op;
+}
+
+void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
+                        const struct position *checkpoint, lease_table_changed *done, void *ctx) {
+    struct op *op = new_change(table, change, lease, done, ctx);
     op->has_checkpoint = checkpoint != NULL;
     if (checkpoint != NULL) {
         op->checkpoint = *checkpoint;
     }
+    start_change(op);
+}
+
+void lease_table_set_base(struct lease_table *table, struct lease *lease,
+                          const struct numbering_base *base, lease_table_changed *done, void *ctx) {
+    struct op *op = new_change(table, LEASE_BASE, lease, done, ctx);
+    op->base = *base;
     start_change(op);
 }

@@ -54,6 +54,7 @@ enum lease_change {
     LEASE_TAKE,       /* become its owner */
     LEASE_RENEW,      /* counter only */
     LEASE_CHECKPOINT, /* counter and checkpoint */
+    LEASE_BASE,       /* counter and d2pBase: see lease_table_set_base */
     LEASE_RELEASE,    /* no owner any more; with checkpoint when it is not NULL */
     LEASE_HAND_OVER, /* to wanted_by, or no owner if that does not want it any more; with checkpoint as above */
     LEASE_WANT, /* ask its owner, another worker, for it */
@@ -68,6 +69,9 @@ typedef void lease_table_changed(void *ctx, const struct err *err, bool earlier)
  * ERR_TABLE_GONE when the table does not exist. */
 void lease_table_change(struct lease_table *table, enum lease_change change, struct lease *lease,
                         const struct position *checkpoint, lease_table_changed *done, void *ctx);
+/* The same for LEASE_BASE; whether it is in *lease then is for the caller to look at. */
+void lease_table_set_base(struct lease_table *table, struct lease *lease,
+                          const struct numbering_base *base, lease_table_changed *done, void *ctx);
 bool lease_table_is_mine(const struct lease_table *table, const struct lease *lease);
 
 #endif

@@ -53,6 +53,7 @@ static void close_as(struct reader *reader, enum shard_result result) {
     if (reader->state == READER_CLOSED) {
         return;
     }
+    delivery_close(&reader->delivery);
     set_state(reader, READER_CLOSED, "done");
     reader->result = result;
     lane_timer_cancel(&reader->timer);
@@ -61,6 +62,7 @@ static void close_as(struct reader *reader, enum shard_result result) {
 
 static void release(struct reader *reader) {
     set_state(reader, READER_CLOSING, "release");
+    delivery_close(&reader->delivery); /* first, as the next owner waits for its name */
     if (keeps_lease(reader)) {
         lease_holder_release(&reader->holder);
     } else {
@@ -89,6 +91,7 @@ static void read_again(struct reader *reader) {
     LOG_INFO("shard", "read-again", LOG_TEXT("shard", reader->shard->node->id),
              LOG_U64("records", reader->called_off));
     drop_reading(reader);
+    delivery_close(&reader->delivery); /* ids go back too */
     size_t before = window_bytes(&reader->window);
     window_rewind(&reader->window);
     worker_window_changed(reader->worker, before, window_bytes(&reader->window));
@@ -119,6 +122,7 @@ static void check_drained(struct reader *reader) {
         release(reader);
         return;
     }
+    delivery_close(&reader->delivery);
     if (reader->handing_over) {
         set_state(reader, READER_CLOSING, "hand over");
         lease_holder_hand_over(&reader->holder);
@@ -133,7 +137,7 @@ static void check_drained(struct reader *reader) {
 static void drain(struct reader *reader, const char *why) {
     drop_reading(reader);
     set_state(reader, READER_DRAINING, why);
-    sink_flush(reader->worker->parts.sink);
+    delivery_flush(&reader->delivery);
     check_drained(reader);
 }
 
@@ -236,6 +240,7 @@ static void lose(struct reader *reader, const struct err *err) {
     }
     reader->start = (struct position){.kind = POSITION_TRIM_HORIZON};
     reader->read_anything = false;
+    delivery_break(&reader->delivery, reader->window.next);
     set_state(reader, READER_ITERATOR, "after a gap");
     set_timer(reader, 0, take_iterator);
 }
@@ -414,7 +419,7 @@ static void page_end(struct reader *reader) {
         return;
     }
     if (!full) {
-        sink_flush(reader->worker->parts.sink); /* nothing follows at once: do not let it wait */
+        delivery_flush(&reader->delivery); /* nothing follows at once: do not let it wait */
     }
     set_state(reader, READER_WAITING, "page done");
     set_timer(reader, delay_ms, poll_now);
@@ -523,20 +528,26 @@ static bool put(struct reader *reader) {
         worker_wait(reader->worker, reader);
         return false;
     }
-    switch (
-        sink_put(reader->worker->parts.sink, &message, worker_token(reader->slot, ordinal), &err)) {
-    case SINK_TAKEN:
+    switch (delivery_put(&reader->delivery, &message, &record->seqno, ordinal,
+                         worker_token(reader->slot, ordinal), &err)) {
+    case DELIVERY_TAKEN:
         taken(reader);
         return true;
-    case SINK_FULL:
+    case DELIVERY_LATER:
         window_pop(&reader->window);
-        worker_wait(reader->worker, reader);
+        if (!delivery_tells(&reader->delivery)) {
+            worker_wait(reader->worker, reader);
+        }
         return false;
-    case SINK_REFUSED:
+    case DELIVERY_REFUSED:
+        window_pop(&reader->window);
+        return bad_record(reader, &err);
+    case DELIVERY_FAILED:
         break;
     }
     window_pop(&reader->window);
-    return bad_record(reader, &err);
+    fail(reader, &err);
+    return false;
 }
 
 static void walk_failed(struct reader *reader, const struct err *err) {
@@ -661,6 +672,7 @@ static bool holder_position(void *ctx, struct position *ret_position) {
         .kind = POSITION_SEQUENCE_NUMBER,
         .seqno = reader->window.acked,
     };
+    delivery_mark(&reader->delivery, reader->window.head - 1, ret_position);
     return true;
 }
 
@@ -719,7 +731,83 @@ static const struct lease_holder_events holder_events = {
     .failed = holder_failed,
 };
 
+/* ---- the events of a session of its own ---- */
+
+static void session_acked(void *ctx, const uint64_t *tokens, size_t count) {
+    struct reader *reader = ctx;
+    for (size_t i = 0; i < count; i++) {
+        reader_acked(reader, worker_ordinal(tokens[i]));
+    }
+    worker_memory_freed(reader->worker);
+}
+
+static void session_refused(void *ctx, const uint64_t *tokens, size_t count,
+                            const struct err *err) {
+    struct reader *reader = ctx;
+    for (size_t i = 0; i < count; i++) {
+        reader_refused(reader, worker_ordinal(tokens[i]), err);
+    }
+    worker_memory_freed(reader->worker);
+}
+
+static void session_writable(void *ctx) {
+    struct reader *reader = ctx;
+    if (reader->state == READER_FEEDING && !reader->queued) {
+        feed(reader);
+    }
+}
+
+static void session_failed(void *ctx, const struct err *err) {
+    struct reader *reader = ctx;
+    struct err copy = *err;
+    err_context(&copy, "shard %s", reader->shard->node->id);
+    worker_fail(reader->worker, &copy);
+    reader_stop_now(reader);
+}
+
+static bool session_may_send(void *ctx, const uint64_t *tokens, size_t count) {
+    struct reader *reader = ctx;
+    bool may = count == 0 || reader_may_send(reader, worker_ordinal(tokens[0]));
+    for (size_t i = 0; i < count && !may; i++) {
+        reader_call_off(reader, worker_ordinal(tokens[i]));
+    }
+    return may;
+}
+
+static const struct sink_events session_events = {
+    .acked = session_acked,
+    .refused = session_refused,
+    .writable = session_writable,
+    .ready = session_writable,
+    .failed = session_failed,
+    .may_send = session_may_send,
+};
+
 /* ---- life ---- */
+
+static bool start_delivery(struct reader *reader) {
+    const struct source_options *options = options_of(reader);
+    struct str session = STR_NONE;
+    if (options->session_prefix.ptr != NULL) {
+        struct str shard = str_of(reader->shard->node->id);
+        reader->session = malloc(options->session_prefix.len + shard.len + 1);
+        if (reader->session == NULL) {
+            return false;
+        }
+        memcpy(reader->session, options->session_prefix.ptr, options->session_prefix.len);
+        memcpy(reader->session + options->session_prefix.len, shard.ptr, shard.len + 1);
+        session = str_of(reader->session);
+    }
+    struct delivery_options delivery_options = {
+        .sink = reader->worker->parts.sink,
+        .holder = keeps_lease(reader) ? &reader->holder : NULL,
+        .session = session,
+        .routing = options->routing,
+    };
+    delivery_init(&reader->delivery, &delivery_options, &session_events, reader,
+                  reader->window.next);
+    return true;
+}
 
 static void start_lease(struct reader *reader) {
     const struct source_options *options = options_of(reader);
@@ -769,6 +857,10 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
     if (keeps_lease(reader)) {
         start_lease(reader);
     }
+    if (!start_delivery(reader)) {
+        reader_free(reader);
+        return NULL;
+    }
     char text[SEQNO_MAX_DIGITS + 1];
     LOG_INFO("shard", "open", LOG_TEXT("shard", shard->node->id),
              LOG_STR("after", last_position(reader, text)), LOG_U64("lane", worker->lane->index));
@@ -778,6 +870,7 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
 
 void reader_free(struct reader *reader) {
     drop_reading(reader);
+    delivery_close(&reader->delivery);
     if (keeps_lease(reader)) {
         lease_holder_stop(&reader->holder);
     }
@@ -785,6 +878,7 @@ void reader_free(struct reader *reader) {
     window_done(&reader->window);
     mapping_done(&reader->mapping);
     buf_done(&reader->iterator);
+    free(reader->session);
     free(reader);
 }
 

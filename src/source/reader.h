@@ -13,6 +13,7 @@
 #define SOURCE_READER_H
 
 #include "base/backoff.h"
+#include "source/delivery.h"
 #include "source/lease_holder.h"
 #include "source/mapping.h"
 #include "source/pace.h"
@@ -42,6 +43,8 @@ struct reader {
     struct lease_holder holder; /* unless leases are not kept */
     struct mapping mapping;
     struct window window;
+    char *session; /* the name of its session in the sink; NULL: it has none */
+    struct delivery delivery;
     struct service_call *call;
     struct lane_timer timer;
     struct backoff backoff;

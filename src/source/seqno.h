@@ -37,6 +37,8 @@ enum position_kind {
 struct position {
     enum position_kind kind;
     struct seqno seqno; /* with POSITION_SEQUENCE_NUMBER */
+    bool numbered;      /* its record's id is known: see numbering.h */
+    uint64_t id;
 };
 
 /* Of the text in a lease item. False when it is neither a sentinel nor a number. */

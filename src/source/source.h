@@ -38,6 +38,10 @@ struct source_options {
     uint64_t stop_timeout_ms;
     uint64_t memory_budget; /* bytes, over all lanes */
     uint32_t lanes;         /* at most */
+    /* Effectively once: each shard has a session in the sink, of this name with the shard's id behind it. ptr NULL: not. */
+    struct str session_prefix;
+    struct str
+        routing; /* with it: what decides over a record's key and partition, without spaces */
 };
 
 /* What one lane works with. */

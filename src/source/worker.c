@@ -110,16 +110,12 @@ static struct reader *reader_of(const struct worker *worker, uint64_t token) {
     return slot < worker->slot_count ? worker->readers[slot] : NULL;
 }
 
-static uint64_t ordinal_of(uint64_t token) {
-    return token & ((UINT64_C(1) << WORKER_ORDINAL_BITS) - 1);
-}
-
 static void sink_acked(void *ctx, const uint64_t *tokens, size_t count) {
     struct worker *worker = ctx;
     for (size_t i = 0; i < count; i++) {
         struct reader *reader = reader_of(worker, tokens[i]);
         if (reader != NULL) {
-            reader_acked(reader, ordinal_of(tokens[i]));
+            reader_acked(reader, worker_ordinal(tokens[i]));
         }
     }
     resume_waiting(worker);
@@ -130,7 +126,7 @@ static void sink_refused(void *ctx, const uint64_t *tokens, size_t count, const 
     for (size_t i = 0; i < count; i++) {
         struct reader *reader = reader_of(worker, tokens[i]);
         if (reader != NULL) {
-            reader_refused(reader, ordinal_of(tokens[i]), err);
+            reader_refused(reader, worker_ordinal(tokens[i]), err);
         }
     }
     resume_waiting(worker);
@@ -146,13 +142,13 @@ static bool sink_may_send(void *ctx, const uint64_t *tokens, size_t count) {
         if (tokens[i] >> WORKER_ORDINAL_BITS != slot) {
             slot = tokens[i] >> WORKER_ORDINAL_BITS;
             const struct reader *reader = reader_of(worker, tokens[i]);
-            may = reader != NULL && reader_may_send(reader, ordinal_of(tokens[i]));
+            may = reader != NULL && reader_may_send(reader, worker_ordinal(tokens[i]));
         }
     }
     for (size_t i = 0; i < count && !may; i++) {
         struct reader *reader = reader_of(worker, tokens[i]);
         if (reader != NULL) {
-            reader_call_off(reader, ordinal_of(tokens[i]));
+            reader_call_off(reader, worker_ordinal(tokens[i]));
         }
     }
     return may;

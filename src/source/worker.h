@@ -95,6 +95,9 @@ static inline uint64_t worker_token(uint32_t slot, uint64_t ordinal) {
     return (uint64_t)slot << WORKER_ORDINAL_BITS |
            (ordinal & ((UINT64_C(1) << WORKER_ORDINAL_BITS) - 1));
 }
+static inline uint64_t worker_ordinal(uint64_t token) {
+    return token & ((UINT64_C(1) << WORKER_ORDINAL_BITS) - 1);
+}
 /* May another page be asked for now? When not, the reader waits in the worker's list. */
 bool worker_has_memory(const struct worker *worker);
 void worker_wait(struct worker *worker, struct reader *reader);

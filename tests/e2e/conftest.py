@@ -118,12 +118,12 @@ def configure(
 ) -> Callable[..., Path]:
     """Writes this test's configuration file; what is given replaces or adds to `configs`."""
 
-    def write(producer: dict[str, Any] | None = None, **configs: Any) -> Path:
+    def write(producer: dict[str, Any] | None = None, topic: str = name, **configs: Any) -> Path:
         arguments = {
             "stream_arn": table.arn,
             "dynamodb_url": dynamodb.url,
             "pulsar_url": broker.url,
-            "topic": name,
+            "topic": topic,
             "application": name,
             "state": tmp_path / "state",
         }

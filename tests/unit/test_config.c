@@ -626,15 +626,34 @@ static void a_start_by_time_needs_one(void **state) {
                        "milliseconds since 1970, or 2019-03-05T19:28:58.000Z");
 }
 
-static void what_this_version_does_not_do(void **state) {
+static void effectively_once(void **state) {
     (void)state;
-    assert_refused_in("configs: {}\nprocessingGuarantees: EFFECTIVELY_ONCE\n", none, none,
-                      "c.yaml:2:23: processingGuarantees is \"EFFECTIVELY_ONCE\": EFFECTIVELY_ONCE "
-                      "is not supported in this version; allowed: ATLEAST_ONCE, ATMOST_ONCE or "
-                      "MANUAL");
+    struct config *config = load_good("configs: {topicName: t, awsDynamodbStreamArn: " ARN
+                                      "}\nprocessingGuarantees: effectively_once\n",
+                                      none, none);
+    assert_int_equal(config->guarantees, CONFIG_EFFECTIVELY_ONCE);
+    config_free(config);
+    config = load_good("topicName: t\nsink: none\nprocessingGuarantees: EFFECTIVELY_ONCE\n"
+                       "awsDynamodbStreamArn: " ARN "\n",
+                       none, none);
+    assert_int_equal(config->guarantees, CONFIG_ATLEAST_ONCE);
+    assert_true(has_note(config, "processingGuarantees EFFECTIVELY_ONCE is ignored: it only counts "
+                                 "with sink pulsar"));
+    config_free(config);
+    assert_refused_in(
+        "topicName: t\nmessageKey: none\nprocessingGuarantees: EFFECTIVELY_ONCE\n"
+        "awsDynamodbStreamArn: " ARN "\n",
+        none, none,
+        "c.yaml:3:23: processingGuarantees is \"EFFECTIVELY_ONCE\": a contradiction to "
+        "messageKey none: without a key a message that is sent again may go to another "
+        "partition; allowed: messageKey itemKey or eventId");
     assert_set_refused("processingGuarantees=TWICE",
                        "--set: processingGuarantees is \"TWICE\": not one of its values; allowed: "
-                       "ATLEAST_ONCE, ATMOST_ONCE or MANUAL");
+                       "ATLEAST_ONCE, EFFECTIVELY_ONCE, ATMOST_ONCE or MANUAL");
+}
+
+static void what_this_version_does_not_do(void **state) {
+    (void)state;
     assert_refused_in("producerConfig:\n  cryptoConfig:\n    cryptoKeyReaderClassName: c\n", none,
                       none,
                       "c.yaml:3:5: producerConfig.cryptoConfig: messages are not encrypted by this "
@@ -1063,6 +1082,7 @@ int main(void) {
         cmocka_unit_test(wrong_shapes),
         cmocka_unit_test(a_start_by_time),
         cmocka_unit_test(a_start_by_time_needs_one),
+        cmocka_unit_test(effectively_once),
         cmocka_unit_test(what_this_version_does_not_do),
         cmocka_unit_test(endpoints_by_awss_variables),
         cmocka_unit_test(the_lease_table_may_be_elsewhere),

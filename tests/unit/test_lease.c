@@ -119,6 +119,27 @@ static void expect_broken(const char *attributes, const char *name) {
 #define COUNTER "\"leaseCounter\":{\"N\":\"1\"},"
 #define CHECKPOINT "\"checkpoint\":{\"S\":\"LATEST\"}"
 
+/* Java moves the checkpoint and leaves our attributes as they were. */
+static void test_an_id_counts_beside_its_checkpoint_only(void **state) {
+    (void)state;
+    struct lease lease;
+    struct err err;
+#define NUMBERED(checkpoint)                                                                       \
+    "{\"leaseKey\":{\"S\":\"s\"},\"leaseCounter\":{\"N\":\"1\"},\"checkpoint\":{\"S\":"            \
+    "\"" checkpoint                                                                                \
+    "\"},\"d2pBase\":{\"S\":\"0070 9 4 itemKey/murmur3\"},\"d2pPos\":{\"S\":\"0075 14\"}}"
+    assert_int_equal(read_item(NUMBERED("0075"), &lease, &err), LEASE_ITEM_OK);
+    assert_true(lease.checkpoint.numbered);
+    assert_int_equal(lease.checkpoint.id, 14);
+    assert_int_equal(lease.base.id, 9);
+    assert_int_equal(lease.base.partitions, 4);
+    assert_string_equal(lease.base.routing, "itemKey/murmur3");
+    assert_int_equal(read_item(NUMBERED("0076"), &lease, &err), LEASE_ITEM_OK);
+    assert_false(lease.checkpoint.numbered);
+    assert_int_equal(read_item(NUMBERED("SHARD_END"), &lease, &err), LEASE_ITEM_OK);
+    assert_false(lease.checkpoint.numbered);
+}
+
 static void test_names_what_is_broken(void **state) {
     (void)state;
     expect_broken(COUNTER CHECKPOINT, "leaseKey");
@@ -141,6 +162,9 @@ static void test_names_what_is_broken(void **state) {
                   "ownerSwitchesSinceCheckpoint");
     expect_broken(KEY COUNTER CHECKPOINT ",\"d2pStart\":{\"N\":\"9223372036854775808\"}",
                   "d2pStart");
+    expect_broken(KEY COUNTER CHECKPOINT ",\"d2pBase\":{\"S\":\"7 1 0 r\"}", "d2pBase");
+    expect_broken(KEY COUNTER CHECKPOINT ",\"d2pPos\":{\"S\":\"7\"}", "d2pPos");
+    expect_broken(KEY COUNTER CHECKPOINT ",\"d2pPos\":{\"S\":\"7 x\"}", "d2pPos");
     char owner[512];
     char item[1024];
     memset(owner, 'o', LEASE_OWNER_MAX);
@@ -374,6 +398,41 @@ static void test_checkpoint(void **state) {
     lease_write_done(&write);
 }
 
+/* The id goes with every write of a checkpoint. */
+static void test_numbered(void **state) {
+    (void)state;
+    struct lease_write write;
+    struct err err = ERR_NONE;
+    lease_write_init(&write);
+    struct lease lease = sample();
+    struct position position = at("0075");
+    position.numbered = true;
+    position.id = 14;
+    assert_true(lease_write_checkpoint(&write, &lease, &position, &err));
+    assert_text(write.expression.update,
+                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
+                "#pos = :pos REMOVE #pending, #pendingSub");
+    assert_text(write.expression.values_json,
+                "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
+                "\":checkpoint\":{\"S\":\"0075\"},\":zero\":{\"N\":\"0\"},"
+                "\":end\":{\"S\":\"SHARD_END\"},\":pos\":{\"S\":\"0075 14\"}}");
+    assert_placeholders(&write.expression);
+    assert_true(lease_write_release(&write, &lease, &position, &err));
+    assert_placeholders(&write.expression);
+    assert_true(lease_write_hand_over(&write, &lease, STR("other:1"), &position, &err));
+    assert_placeholders(&write.expression);
+
+    struct numbering_base base = {.id = 9, .partitions = 4, .routing = "itemKey/murmur3"};
+    base.seqno = at("0070").seqno;
+    assert_true(lease_write_base(&write, &lease, &base, &err));
+    assert_text(write.expression.condition, "#counter = :old");
+    assert_text(write.expression.update, "SET #counter = :new, #base = :base");
+    assert_text(write.expression.values_json, "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
+                                              "\":base\":{\"S\":\"0070 9 4 itemKey/murmur3\"}}");
+    assert_placeholders(&write.expression);
+    lease_write_done(&write);
+}
+
 static void test_release(void **state) {
     (void)state;
     struct lease_write write;
@@ -450,13 +509,13 @@ static void test_reset(void **state) {
     assert_text(write.expression.condition, "#counter = :old"); /* SHARD_END is written over */
     assert_text(write.expression.update,
                 "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero "
-                "REMOVE #pending, #pendingSub, #owner, #wanted, #start");
+                "REMOVE #pending, #pendingSub, #owner, #wanted, #base, #pos, #start");
     assert_placeholders(&write.expression);
     position = at("LATEST");
     assert_true(lease_write_reset(&write, &lease, &position, 1700000000000, &err));
     assert_text(write.expression.update,
                 "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
-                "#start = :start REMOVE #pending, #pendingSub, #owner, #wanted");
+                "#start = :start REMOVE #pending, #pendingSub, #owner, #wanted, #base, #pos");
     assert_text(write.expression.values_json,
                 "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
                 "\":checkpoint\":{\"S\":\"LATEST\"},\":zero\":{\"N\":\"0\"},"
@@ -505,10 +564,12 @@ int main(void) {
         cmocka_unit_test(test_reads_a_javas_smallest_item),
         cmocka_unit_test(test_skips_what_is_no_lease),
         cmocka_unit_test(test_names_what_is_broken),
+        cmocka_unit_test(test_an_id_counts_beside_its_checkpoint_only),
         cmocka_unit_test(test_create),
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_renew_and_key),
         cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_numbered),
         cmocka_unit_test(test_release),
         cmocka_unit_test(test_want_and_hand_over),
         cmocka_unit_test(test_delete),

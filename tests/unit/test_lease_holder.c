@@ -155,6 +155,33 @@ static void a_renewal_carries_the_position(void **state) {
     assert_int_equal(rig->holder.lease.checkpoint.kind, POSITION_SEQUENCE_NUMBER);
 }
 
+/* At once, in front of any checkpoint, and again until it is in the item. */
+static void a_base_is_written_before_anything_else(void **state) {
+    struct rig *rig = *state;
+    struct numbering_base base = {.id = 9, .partitions = 4, .routing = "r"};
+    assert_true(seqno_parse(STR("70"), &base.seqno));
+    rig->position = "1000";
+    assert_false(lease_holder_has_base(&rig->holder, &base));
+    assert_false(lease_holder_has_base(&rig->holder, &base));
+    sim_lane_advance(&rig->lane, 0);
+    assert_body(rig, "70 9 4 r", true);
+    assert_body(rig, "1000", false);
+    fake_service_fail(&rig->service, ERR_TIMEOUT, "no answer", NULL);
+    sim_lane_advance(&rig->lane, 100);
+    assert_body(rig, "70 9 4 r", true);
+    /* the first one was applied, but it was an earlier one: a renewal that knew nothing of it */
+    fake_service_fail(&rig->service, ERR_AWS_CONDITION, "condition",
+                      "{\"Item\":{\"leaseKey\":{\"S\":\"shard-1\"},\"leaseOwner\":{\"S\":\"me\"},"
+                      "\"leaseCounter\":{\"N\":\"6\"},\"checkpoint\":{\"S\":\"TRIM_HORIZON\"}}}");
+    assert_body(rig, "70 9 4 r", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_true(lease_holder_has_base(&rig->holder, &base));
+    next_renewal(rig);
+    assert_body(rig, "\"1000\"", true);
+    fake_service_answer(&rig->service, "{}");
+    assert_int_equal(rig->lost + rig->failed, 0);
+}
+
 static void one_write_is_in_flight_at_most(void **state) {
     struct rig *rig = *state;
     next_renewal(rig);
@@ -422,6 +449,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_renewal_only_raises_the_counter),
         TEST(a_renewal_carries_the_position),
+        TEST(a_base_is_written_before_anything_else),
         TEST(one_write_is_in_flight_at_most),
         TEST(validity_counts_from_the_start_of_the_last_good_write),
         TEST(an_overdue_lease_becomes_valid_again_when_it_was_renewed),
