@@ -2,6 +2,7 @@
 #include "aws/table.h"
 #include "cli/command.h"
 #include "cli/runtime.h"
+#include "pulsar/admin.h"
 #include "pulsar/producer.h"
 
 #include <aws/common/json.h>
@@ -69,6 +70,51 @@ static void close_streams(void *ctx) {
 
 /* ---- Pulsar ---- */
 
+static void deduplication_got(void *ctx, enum pulsar_deduplication state, const struct err *err) {
+    struct check *check = ctx;
+    char text[640];
+    switch (state) {
+    case PULSAR_DEDUPLICATION_ON:
+        (void)snprintf(text, sizeof text, "on for %.200s", check->config->topic_name);
+        report(check, "ok", "deduplication", text);
+        break;
+    case PULSAR_DEDUPLICATION_OFF:
+        report_error(check, "deduplication", err);
+        break;
+    case PULSAR_DEDUPLICATION_UNKNOWN:
+        report(check, "note", "deduplication", err->text);
+        break;
+    }
+    close_streams(check);
+}
+
+static struct pulsar_client_options pulsar_options(const struct check *check) {
+    struct pulsar_client_options options = runtime_pulsar_options(check->runtime);
+    options.operation_timeout_ms = PULSAR_TIMEOUT_MS;
+    options.connect_timeout_ms = PULSAR_TIMEOUT_MS;
+    return options;
+}
+
+/* A lane_fn. */
+static void check_deduplication(void *ctx) {
+    struct check *check = ctx;
+    if (check->config->guarantees != CONFIG_EFFECTIVELY_ONCE) {
+        close_streams(check);
+        return;
+    }
+    struct err err = ERR_NONE;
+    struct pulsar_client_options client = pulsar_options(check);
+    const struct pulsar_admin_options options = {
+        .client = &client,
+        .web_service_url = str_of(check->config->web_service_url),
+        .topic = str_of(check->config->topic_name),
+    };
+    if (pulsar_admin_deduplication(check->lane, &options, deduplication_got, check, &err) == NULL) {
+        report_error(check, "deduplication", &err);
+        close_streams(check);
+    }
+}
+
 static void partitions_got(void *ctx, const struct err *err, uint32_t partitions) {
     struct check *check = ctx;
     char kind[32] = "not partitioned";
@@ -89,7 +135,7 @@ static void partitions_got(void *ctx, const struct err *err, uint32_t partitions
                        check->config->service_url, kind);
         report(check, "ok", "topic", text);
     }
-    pulsar_client_close(check->pulsar, close_streams, check);
+    pulsar_client_close(check->pulsar, check_deduplication, check);
 }
 
 static void check_pulsar(struct check *check) {
@@ -98,9 +144,7 @@ static void check_pulsar(struct check *check) {
         return;
     }
     struct err err = ERR_NONE;
-    struct pulsar_client_options options = runtime_pulsar_options(check->runtime);
-    options.operation_timeout_ms = PULSAR_TIMEOUT_MS;
-    options.connect_timeout_ms = PULSAR_TIMEOUT_MS;
+    struct pulsar_client_options options = pulsar_options(check);
     check->pulsar = pulsar_client_new(check->lane, &options, &err);
     if (check->pulsar == NULL) {
         report_error(check, "topic", &err);

@@ -12,6 +12,7 @@
 /* clang-format off */
 static const struct source_key rows[] = {
     ALIAS("brokerServiceUrl", service_url),
+    ALIAS("webServiceUrl", web_service_url),
     ALIAS("authPlugin", auth_plugin),
     ALIAS("authParams", auth_params),
     ALIAS("listenerName", listener_name),
@@ -26,7 +27,6 @@ static const struct source_key rows[] = {
             "tlsCertificateFilePath and tlsKeyFilePath"),
     REFUSED("proxyServiceUrl", "a proxy that goes by SNI is not supported; Pulsar's own proxy is a serviceUrl"),
 
-    IGNORED("webServiceUrl", "the admin API is not used"),
     IGNORED("proxyProtocol", "it counts only with proxyServiceUrl"),
     IGNORED("memoryLimit", "memoryBudget is the limit here"),
     IGNORED("webserviceTlsProvider", "it is Java's"),

@@ -6,6 +6,7 @@
 #include "config/config_time.h"
 #include "config/config_value.h"
 #include "config/property.h"
+#include "pulsar/admin.h"
 #include "pulsar/auth_params.h"
 
 #include <stdlib.h>
@@ -158,13 +159,24 @@ static bool check_service_url(const struct config *config, struct err *err) {
     return true;
 }
 
+static bool check_web_service_url(const struct config *config, struct err *err) {
+    struct http_url url;
+    struct err why = ERR_NONE;
+    return !is_set(config->web_service_url) ||
+           pulsar_admin_url(str_of(config->web_service_url), 0, &url, &why) > 0 ||
+           config_fail(config, CONFIG_KEY_web_service_url, err,
+                       "%s; allowed: http[s]://host[:port][,host[:port]...]", why.text);
+}
+
 static bool check_tls(struct config *config, struct err *err) {
     static const enum config_key keys[] = {
         CONFIG_KEY_tls_trust_certs_file, CONFIG_KEY_tls_certificate_file, CONFIG_KEY_tls_key_file,
         CONFIG_KEY_tls_verify_hostname, CONFIG_KEY_tls_allow_insecure};
-    for (size_t i = 0; !has_tls(config) && i < sizeof keys / sizeof keys[0]; i++) {
+    bool used = has_tls(config) || str_starts(str_of(config->web_service_url), "https://");
+    for (size_t i = 0; !used && i < sizeof keys / sizeof keys[0]; i++) {
         if (config->origins[keys[i]].source != CONFIG_SOURCE_DEFAULT &&
-            !config_note(config, err, "%s is ignored: serviceUrl is not pulsar+ssl://",
+            !config_note(config, err,
+                         "%s is ignored: neither serviceUrl nor webServiceUrl is with TLS",
                          property_of(keys[i])->name)) {
             return false;
         }
@@ -204,8 +216,8 @@ static bool check_pulsar(struct config *config, struct err *err) {
         return config_fail_missing(CONFIG_KEY_topic_name, err,
                                    "sink pulsar needs a topic to send to");
     }
-    return check_service_url(config, err) && check_tls(config, err) &&
-           check_pulsar_auth(config, err);
+    return check_service_url(config, err) && check_web_service_url(config, err) &&
+           check_tls(config, err) && check_pulsar_auth(config, err);
 }
 
 /* A record's key and partition must be the same whenever it is sent. */

@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "pulsar/oauth2_http.h"
+#include "pulsar/http_call.h"
 #include "pulsar/oauth2_key.h"
 #include "pulsar/secret.h"
 
@@ -37,8 +37,8 @@ struct oauth2 {
     struct aws_tls_ctx *tls; /* NULL until an https URL is met */
     enum oauth2_phase phase;
     struct lane_timer timer;
-    struct oauth2_http *http; /* under way */
-    uint64_t begun_ns;        /* the last attempt; 0: none */
+    struct http_call *http; /* under way */
+    uint64_t begun_ns;      /* the last attempt; 0: none */
     struct backoff backoff;
     bool failing; /* the last attempt failed */
 
@@ -169,12 +169,13 @@ static bool refusal(int status, const char *what, struct str body, struct err *e
     return false;
 }
 
-static bool read_discovery(struct oauth2 *oauth2, int status, struct str body, struct err *err) {
+static bool read_discovery(struct oauth2 *oauth2, const struct http_call_answer *answer,
+                           struct err *err) {
     static const char what[] = "its configuration";
-    if (status != 200) {
-        return refusal(status, what, body, err);
+    if (answer->status != 200) {
+        return refusal(answer->status, what, answer->body, err);
     }
-    struct aws_json_value *json = json_parse(body);
+    struct aws_json_value *json = json_parse(answer->body);
     struct str endpoint = json_str(json, "token_endpoint");
     bool ok = true;
     struct err fault;
@@ -214,12 +215,13 @@ static bool is_token(struct str token) {
     return token.len > 0 && token.len <= AUTH_TOKEN_MAX;
 }
 
-static bool read_token(struct oauth2 *oauth2, int status, struct str body, struct err *err) {
+static bool read_token(struct oauth2 *oauth2, const struct http_call_answer *answer,
+                       struct err *err) {
     static const char what[] = "a token";
-    if (status != 200) {
-        return refusal(status, what, body, err);
+    if (answer->status != 200) {
+        return refusal(answer->status, what, answer->body, err);
     }
-    struct aws_json_value *json = json_parse(body);
+    struct aws_json_value *json = json_parse(answer->body);
     struct str text = json_str(json, "access_token");
     char *token = is_token(text) ? str_dup(text) : NULL;
     bool ok = token != NULL;
@@ -236,21 +238,31 @@ static bool read_token(struct oauth2 *oauth2, int status, struct str body, struc
 
 /* ---- Asking. */
 
-static void start_http(struct oauth2 *oauth2, const struct http_url *url, struct str form,
-                       oauth2_http_done *done) {
-    struct err err = ERR_NONE;
-    if (url->tls && oauth2->tls == NULL) { /* an http issuer with an https token endpoint */
-        oauth2->tls = oauth2_http_tls(oauth2->options.params->trust_certs_file, &err);
+static bool make_tls(struct oauth2 *oauth2, struct err *err) {
+    const struct http_call_tls options = {
+        .trust_certs_file = oauth2->options.params->trust_certs_file,
+    };
+    oauth2->tls = http_call_tls_new(&options, err);
+    if (oauth2->tls == NULL) {
+        err_context(err, "no TLS with the issuer (trustCertsFilePath)");
     }
-    if (!url->tls || oauth2->tls != NULL) {
-        oauth2->http = oauth2_http_start(oauth2->lane,
-                                         &(struct oauth2_http_request){
-                                             .url = url,
-                                             .form = form,
-                                             .tls = oauth2->tls,
-                                             .connect_timeout_ms = oauth2->options.timeout_ms,
-                                         },
-                                         done, oauth2);
+    return oauth2->tls != NULL;
+}
+
+static void start_http(struct oauth2 *oauth2, const struct http_url *url, struct str form,
+                       http_call_done *done) {
+    struct err err = ERR_NONE;
+    /* An http issuer may have an https token endpoint. */
+    if (!url->tls || oauth2->tls != NULL || make_tls(oauth2, &err)) {
+        oauth2->http = http_call_start(oauth2->lane,
+                                       &(struct http_call_request){
+                                           .url = url,
+                                           .form = form,
+                                           .tls = oauth2->tls,
+                                           .connect_timeout_ms = oauth2->options.timeout_ms,
+                                           .failure = ERR_PULSAR_NO_TOKEN,
+                                       },
+                                       done, oauth2);
         if (oauth2->http == NULL) {
             err_set(&err, ERR_NOMEM, "no memory for a request");
         }
@@ -260,15 +272,17 @@ static void start_http(struct oauth2 *oauth2, const struct http_url *url, struct
     }
 }
 
-static void token_answered(void *ctx, const struct err *failure, int status, struct str body) {
+static void token_answered(void *ctx, const struct err *failure,
+                           const struct http_call_answer *answer) {
     struct oauth2 *oauth2 = ctx;
     struct err err = failure != NULL ? *failure : ERR_NONE;
     oauth2->http = NULL;
-    if (failure == NULL && read_token(oauth2, status, body, &err)) {
+    if (failure == NULL && read_token(oauth2, answer, &err)) {
         end_attempt(oauth2, NULL);
         return;
     }
-    if (failure != NULL || status == 404 || status == 405 || status == 410) {
+    if (failure != NULL || answer->status == 404 || answer->status == 405 ||
+        answer->status == 410) {
         oauth2->discovered = false; /* perhaps the endpoint has moved */
     }
     fail(oauth2, &err);
@@ -324,11 +338,12 @@ static void ask(struct oauth2 *oauth2) {
     secret_wipe(&form);
 }
 
-static void discovery_answered(void *ctx, const struct err *failure, int status, struct str body) {
+static void discovery_answered(void *ctx, const struct err *failure,
+                               const struct http_call_answer *answer) {
     struct oauth2 *oauth2 = ctx;
     struct err err = failure != NULL ? *failure : ERR_NONE;
     oauth2->http = NULL;
-    if (failure == NULL && read_discovery(oauth2, status, body, &err)) {
+    if (failure == NULL && read_discovery(oauth2, answer, &err)) {
         oauth2->discovered = true;
         ask(oauth2);
     } else {
@@ -358,7 +373,7 @@ static void discover(struct oauth2 *oauth2) {
 static void on_timer(void *ctx) {
     struct oauth2 *oauth2 = ctx;
     if (oauth2->phase == OAUTH2_DISCOVERING || oauth2->phase == OAUTH2_ASKING) {
-        oauth2_http_cancel(oauth2->http);
+        http_call_cancel(oauth2->http);
         oauth2->http = NULL;
         struct err err;
         err_set(&err, ERR_PULSAR_NO_TOKEN, "no %s within %" PRIu32 " ms",
@@ -399,8 +414,7 @@ struct oauth2 *oauth2_new(struct lane *lane, const struct oauth2_options *option
     lane_timer_init(&oauth2->timer, lane, on_timer, oauth2);
     bool ok = http_url_parse(str_of(options->params->issuer_url), &oauth2->issuer, err);
     if (ok && oauth2->issuer.tls) {
-        oauth2->tls = oauth2_http_tls(options->params->trust_certs_file, err);
-        ok = oauth2->tls != NULL;
+        ok = make_tls(oauth2, err);
     }
     if (!ok) {
         oauth2_free(oauth2);
@@ -415,7 +429,7 @@ void oauth2_free(struct oauth2 *oauth2) {
     }
     lane_timer_cancel(&oauth2->timer);
     if (oauth2->http != NULL) {
-        oauth2_http_cancel(oauth2->http);
+        http_call_cancel(oauth2->http);
     }
     forget_token(oauth2);
     aws_tls_ctx_release(oauth2->tls);

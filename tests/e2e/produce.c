@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lane.h"
+#include "pulsar/admin.h"
 #include "pulsar/producer.h"
 
 #include <aws/common/encoding.h>
@@ -36,6 +37,7 @@ struct driver {
     struct pulsar_property properties[PROPERTIES_MAX];
     struct pulsar_schema key_schema; /* of a KEY_VALUE schema */
     struct pulsar_schema value_schema;
+    struct str web_service_url;
 
     struct lane *lane;
     struct pulsar_client *client;
@@ -227,6 +229,32 @@ static void tell_stats(struct driver *driver, const char *name) {
     event_done(driver);
 }
 
+static void on_deduplication(void *ctx, enum pulsar_deduplication state, const struct err *err) {
+    static const char *const names[] = {"on", "off", "unknown"};
+    struct driver *driver = ctx;
+    struct buf *out = event(driver, "deduplication");
+    buf_add_format(out, ",\"state\":\"%s\"", names[state]);
+    if (err != NULL) {
+        add_error(out, err);
+    }
+    event_done(driver);
+}
+
+/* Of this topic, or without one, of the producer's. */
+static void ask_deduplication(struct driver *driver, struct str topic) {
+    const struct pulsar_admin_options options = {
+        .client = &driver->client_options,
+        .web_service_url = driver->web_service_url,
+        .topic = topic.ptr != NULL ? topic : driver->producer_options.topic,
+    };
+    struct err err;
+    if (pulsar_admin_deduplication(driver->lane, &options, on_deduplication, driver, &err) ==
+        NULL) {
+        (void)fprintf(stderr, "test_produce: %s\n", err.text);
+        abort();
+    }
+}
+
 static bool take_line(struct driver *driver, struct str text) {
     yyjson_doc *doc = yyjson_read(text.ptr, text.len, YYJSON_READ_NOFLAG);
     yyjson_val *line = yyjson_doc_get_root(doc);
@@ -234,6 +262,8 @@ static bool take_line(struct driver *driver, struct str text) {
     bool taken = true;
     if (str_is(command, "stats")) {
         tell_stats(driver, "stats");
+    } else if (str_is(command, "deduplication")) {
+        ask_deduplication(driver, text_of(line, "topic"));
     } else if (str_is(command, "close")) {
         close_all(driver, (uint32_t)yyjson_get_uint(yyjson_obj_get(line, "timeout")));
     } else if (yyjson_is_obj(line) && command.ptr == NULL) {
@@ -383,6 +413,7 @@ static const char *const access_modes[] = {"shared", "exclusive", "wait-for-excl
 
 static const struct option options[] = {
     {"service-url", KIND_STR, CLIENT(service_url), NULL},
+    {"web-service-url", KIND_STR, offsetof(struct driver, web_service_url), NULL},
     {"auth-plugin", KIND_STR, CLIENT(auth_plugin), NULL},
     {"auth-params", KIND_STR, CLIENT(auth_params), NULL},
     {"tls-trust-certs", KIND_STR, CLIENT(tls_trust_certs_file), NULL},

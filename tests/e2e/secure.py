@@ -26,6 +26,8 @@ class SecurePulsar(Pulsar):
     def __init__(self, folder: Path, strict: bool = False) -> None:
         self.tls_port = free_port()
         self.tls_url = f"pulsar+ssl://localhost:{self.tls_port}"
+        web_tls_port = free_port()
+        self.web_tls_url = f"https://localhost:{web_tls_port}"
         self.authority = Authority(folder / "certificates", "authority")
         self.certificate = self.authority.for_server("broker", "DNS:localhost")
         passwords = folder / "htpasswd"
@@ -33,6 +35,7 @@ class SecurePulsar(Pulsar):
         passwords.write_text(f"{ROLE}:{hashed.stdout.strip()}\n")
         settings = {
             "brokerServicePortTls": str(self.tls_port),
+            "webServicePortTls": str(web_tls_port),
             "advertisedAddress": "localhost",
             "tlsCertificateFilePath": str(self.certificate.certificate),
             "tlsKeyFilePath": str(self.certificate.key),

@@ -28,7 +28,7 @@ SECRET_KEY = "local"
 REGION = "us-east-1"
 
 # What standalone.conf has no line for.
-MORE_SETTINGS = ["brokerServicePortTls", "authenticationRefreshCheckSeconds"]
+MORE_SETTINGS = ["brokerServicePortTls", "webServicePortTls", "authenticationRefreshCheckSeconds"]
 
 # Of a Pulsar that a test kills. With topic policies, every topic waits for a system topic first, which after a kill opens
 # when it likes: up to a minute later than all others.

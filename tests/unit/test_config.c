@@ -665,6 +665,9 @@ static void what_this_version_does_not_do(void **state) {
     assert_set_refused("serviceUrl=pulsar+ssl://",
                        "--set: serviceUrl is \"pulsar+ssl://\": not the URL of a Pulsar service; "
                        "allowed: pulsar://host[:port][,host[:port]...] or pulsar+ssl://...");
+    assert_set_refused("webServiceUrl=http://a,b/admin",
+                       "--set: webServiceUrl is \"http://a,b/admin\": not a usable URL: it has a "
+                       "path or query; allowed: http[s]://host[:port][,host[:port]...]");
     assert_set_refused(
         "authPlugin=org.apache.pulsar.client.impl.auth.AuthenticationSasl",
         "--set: authPlugin is \"org.apache.pulsar.client.impl.auth.AuthenticationSasl\": no "
@@ -711,8 +714,13 @@ static void tls_by_the_names_of_client_conf(void **state) {
     const char *const without[] = {ARN_SET, "topicName=t", "tlsAllowInsecureConnection=true", NULL};
     config = load_good(NULL, without, none);
     assert_int_equal(config->note_count, 1);
-    assert_true(has_note(config, "tlsAllowInsecureConnection is ignored: serviceUrl is not "
-                                 "pulsar+ssl://"));
+    assert_true(has_note(config, "tlsAllowInsecureConnection is ignored: neither serviceUrl nor "
+                                 "webServiceUrl is with TLS"));
+    config_free(config);
+    const char *const web[] = {ARN_SET, "topicName=t", "webServiceUrl=https://a",
+                               "tlsTrustCertsFilePath=/ca.pem", NULL};
+    config = load_good(NULL, web, none);
+    assert_int_equal(config->note_count, 0);
     config_free(config);
 
     assert_set_refused("tlsCertificateFilePath=/cert.pem",
@@ -839,8 +847,8 @@ static void client_conf_fills_what_nothing_else_gives(void **state) {
     assert_origin(config, CONFIG_KEY_service_url, "client.conf:4");
     assert_origin(config, CONFIG_KEY_auth_params, "client.conf:6");
     assert_int_equal(config->note_count, 1);
-    assert_true(has_note(config, "without meaning here and ignored: webServiceUrl, "
-                                 "tlsTrustStoreType, unheardOf"));
+    assert_string_equal(config->web_service_url, "https://b:443");
+    assert_true(has_note(config, "without meaning here and ignored: tlsTrustStoreType, unheardOf"));
     config_free(config);
 
     const char *const others[] = {ARN_SET, "topicName=t", "clientConf=client.conf", NULL};

@@ -3,7 +3,7 @@
 #include "unit/cmocka_all.h"
 
 #include "pulsar/auth.h"
-#include "pulsar/oauth2_http.h"
+#include "pulsar/http_call.h"
 #include "pulsar/oauth2_key.h"
 #include "pulsar/secret.h"
 
