@@ -50,9 +50,11 @@ static struct aws_credentials_provider *new_sso(struct aws_client_bootstrap *boo
 
 static struct aws_credentials_provider *new_profile(struct aws_client_bootstrap *bootstrap,
                                                     struct aws_tls_ctx *tls) {
+    struct proxy_env_var_settings for_roles = proxy; /* that type wants to change it */
     struct aws_credentials_provider_profile_options options = {
         .bootstrap = bootstrap,
         .tls_ctx = tls,
+        .proxy_ev_settings = &for_roles,
     };
     return aws_credentials_provider_new_profile(aws_default_allocator(), &options);
 }

@@ -105,6 +105,32 @@ def test_named_profile(account: Account) -> None:
     account.assert_source("TEAM", 'profile "team"')
 
 
+def test_roles_of_profiles(account: Account, places: KeyPlaces) -> None:
+    """A role that is assumed by a role that is assumed with a profile's keys."""
+    account.write(
+        ".aws/config",
+        f"[default]\nrole_arn = {ROLE}OUTER\nsource_profile = between\nexternal_id = x\nrole_session_name = s\n"
+        f"[profile between]\nrole_arn = {ROLE}INNER\nsource_profile = keys\n"
+        "[profile keys]\naws_access_key_id = TEAM\naws_secret_access_key = a-secret\n",
+    )
+    account.assert_source("OUTER", 'profile "default"')
+    inner, outer = places.roles
+    assert (inner["by"], outer["by"]) == ("TEAM", "INNER")
+    assert (outer["ExternalId"], outer["RoleSessionName"]) == ("x", "s")
+
+
+@pytest.mark.parametrize(("source", "by"), [("EcsContainer", "CONTAINER"), ("Ec2InstanceMetadata", "INSTANCE")])
+def test_a_profiles_role_by_keys_of_another_place(account: Account, places: KeyPlaces, source: str, by: str) -> None:
+    account.write(".aws/config", f"[profile role]\nrole_arn = {ROLE}ROLE\ncredential_source = {source}\n")
+    account.environment["AWS_PROFILE"] = "role"
+    if by == "CONTAINER":
+        in_a_container(account, places)
+    else:
+        account.environment.update(AWS_EC2_METADATA_DISABLED="false", AWS_EC2_METADATA_SERVICE_ENDPOINT=places.url)
+    account.assert_source("ROLE", 'profile "role"')
+    assert places.roles[0]["by"] == by
+
+
 def test_process(account: Account) -> None:
     answer = {"Version": 1, "AccessKeyId": "PROCESS", "SecretAccessKey": "a-secret", "Expiration": iso(3600)}
     keys = account.write("keys.json", json.dumps(answer))
