@@ -1,8 +1,7 @@
 #include "cli/aws_job.h"
 
+#include "cli/lane_wait.h"
 #include "cli/runtime.h"
-
-#include <pthread.h>
 
 struct aws_job_private {
     struct aws_job job;
@@ -10,30 +9,19 @@ struct aws_job_private {
     struct page_pool *pages;
     const struct aws_job_steps *steps;
     void *ctx;
-    struct lane_message message;
+    struct lane_wait wait;
     struct lane_timer timer;
     struct err err;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
 };
 
 /* ---- on the lane ---- */
 
-static void finish(void *ctx) {
-    struct aws_job_private *private = ctx;
-    pthread_mutex_lock(&private->lock);
-    private->done = true;
-    pthread_cond_signal(&private->changed);
-    pthread_mutex_unlock(&private->lock);
-}
-
 static void close_table(void *ctx) {
     struct aws_job_private *private = ctx;
     if (private->job.table != NULL) {
-        service_http_close(private->job.table, finish, private);
+        service_http_close(private->job.table, lane_wait_done, &private->wait);
     } else {
-        finish(private);
+        lane_wait_done(&private->wait);
     }
 }
 
@@ -72,19 +60,6 @@ static void begin(void *ctx) {
 
 /* ---- on the main thread ---- */
 
-static void run(struct aws_job_private *private) {
-    pthread_mutex_init(&private->lock, NULL);
-    pthread_cond_init(&private->changed, NULL);
-    lane_post(private->job.lane, &private->message, begin, private);
-    pthread_mutex_lock(&private->lock);
-    while (!private->done) { /* each step has a deadline of its own */
-        pthread_cond_wait(&private->changed, &private->lock);
-    }
-    pthread_mutex_unlock(&private->lock);
-    pthread_cond_destroy(&private->changed);
-    pthread_mutex_destroy(&private->lock);
-}
-
 bool aws_job_run(const struct config *config, const struct aws_job_steps *steps, void *ctx,
                  struct err *err) {
     struct aws_job_private private = {
@@ -101,7 +76,7 @@ bool aws_job_run(const struct config *config, const struct aws_job_steps *steps,
     private.runtime = runtime_new(config, &private.err);
     if (private.runtime != NULL) {
         private.job.lane = runtime_lane(private.runtime);
-        run(&private);
+        lane_wait_run(&private.wait, private.job.lane, begin, &private);
     }
     page_pool_free(private.pages);
     runtime_free(private.runtime);

@@ -1,13 +1,12 @@
 #include "aws/streams.h"
 #include "aws/table.h"
 #include "cli/command.h"
+#include "cli/lane_wait.h"
 #include "cli/runtime.h"
 #include "pulsar/admin.h"
 #include "pulsar/producer.h"
 
 #include <aws/common/json.h>
-
-#include <pthread.h>
 
 enum { PULSAR_TIMEOUT_MS = 10000 };
 
@@ -21,12 +20,9 @@ struct check {
     struct service *streams;
     struct service *table;
     struct pulsar_client *pulsar;
-    struct lane_message message;
     struct buf report;
     int code;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
+    struct lane_wait wait;
 };
 
 static void report(struct check *check, const char *verdict, const char *what, const char *text) {
@@ -42,20 +38,12 @@ static void report_error(struct check *check, const char *what, const struct err
 
 /* ---- the end ---- */
 
-static void finish(void *ctx) {
-    struct check *check = ctx;
-    pthread_mutex_lock(&check->lock);
-    check->done = true;
-    pthread_cond_signal(&check->changed);
-    pthread_mutex_unlock(&check->lock);
-}
-
 static void close_table(void *ctx) {
     struct check *check = ctx;
     if (check->table != NULL) {
-        service_http_close(check->table, finish, check);
+        service_http_close(check->table, lane_wait_done, &check->wait);
     } else {
-        finish(check);
+        lane_wait_done(&check->wait);
     }
 }
 
@@ -233,14 +221,6 @@ static void begin(void *ctx) {
     }
 }
 
-static void wait_done(struct check *check) {
-    pthread_mutex_lock(&check->lock);
-    while (!check->done) { /* each step has a deadline of its own */
-        pthread_cond_wait(&check->changed, &check->lock);
-    }
-    pthread_mutex_unlock(&check->lock);
-}
-
 /* `runtime` is given, the report is open. */
 static int run_checks(struct check *check, const struct command_args *args) {
     struct err err = ERR_NONE;
@@ -250,12 +230,7 @@ static int run_checks(struct check *check, const struct command_args *args) {
         err_set(&err, ERR_NOMEM, "no memory for the checks");
         return cli_fail(args, &err);
     }
-    pthread_mutex_init(&check->lock, NULL);
-    pthread_cond_init(&check->changed, NULL);
-    lane_post(check->lane, &check->message, begin, check);
-    wait_done(check);
-    pthread_cond_destroy(&check->changed);
-    pthread_mutex_destroy(&check->lock);
+    lane_wait_run(&check->wait, check->lane, begin, check);
     page_pool_free(check->pages);
     return check->code;
 }

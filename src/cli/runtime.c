@@ -2,6 +2,7 @@
 
 #include "aws/service_host.h"
 #include "base/log.h"
+#include "cli/deduplication.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "sink/sink_none.h"
@@ -500,7 +501,8 @@ static void wait_done(struct runtime *runtime, bool show) {
 int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct err *err) {
     const struct config *config = runtime->config;
     struct worker_id worker_id = {.fd = -1};
-    if (config->guarantees == CONFIG_EFFECTIVELY_ONCE && !name_sessions(runtime, err)) {
+    if (config->guarantees == CONFIG_EFFECTIVELY_ONCE &&
+        (!deduplication_check(runtime, config, err) || !name_sessions(runtime, err))) {
         return err_exit_code(err->code);
     }
     if (run->keep_leases) {
