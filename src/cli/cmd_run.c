@@ -30,6 +30,7 @@ int cmd_run(const struct command_args *args) {
         .keep_leases = true,
         .until_caught_up = args->until_caught_up,
         .show_progress = true,
+        .monitored = true,
     };
     return load_and_run(args, NULL, &run);
 }

@@ -5,6 +5,7 @@
 #include "cli/deduplication.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "monitor/monitor.h"
 #include "sink/sink_none.h"
 #include "sink/sink_pulsar.h"
 #include "sink/sink_stdout.h"
@@ -24,7 +25,7 @@
 static const uint64_t JOIN_TIMEOUT_NS = UINT64_C(3000000000);
 
 enum {
-    LANES_MAX = 256,
+    LANES_MAX = SOURCE_LANES_MAX,
     ENDPOINT_MAX = 512,
     CREDENTIALS_TIMEOUT_MS = 15000,
     PRODUCER_TIMEOUT_MS =
@@ -57,6 +58,8 @@ struct runtime {
     char *session_prefix; /* effectively once; else NULL */
     char routing[ROUTING_MAX];
     struct lane *lanes[LANES_MAX];
+    struct lane *monitor_lane; /* NULL: nothing is monitored */
+    struct monitor *monitor;   /* NULL: the same */
     struct lane_parts parts[LANES_MAX];
     bool crt;
 
@@ -202,6 +205,7 @@ void runtime_free(struct runtime *runtime) {
     for (uint32_t i = 0; i < LANES_MAX; i++) {
         lane_free(runtime->lanes[i]);
     }
+    lane_free(runtime->monitor_lane);
     credentials_free(runtime->credentials);
     credentials_free(runtime->own_table_credentials);
     aws_tls_ctx_release(runtime->tls);
@@ -498,6 +502,28 @@ static void wait_done(struct runtime *runtime, bool show) {
     progress_end(&progress, &stats, now_ms());
 }
 
+/* If anybody wants to know how it goes. */
+static bool open_monitor(struct runtime *runtime, struct err *err) {
+    struct monitor_options options = {
+        .http_listen = str_of(runtime->config->http_listen),
+        .version = D2P_VERSION,
+    };
+    if (!notify_open(&options.notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
+                     getenv("WATCHDOG_PID"), err)) {
+        return false;
+    }
+    if (options.http_listen.len == 0 && !notify_is_open(&options.notify)) {
+        return true;
+    }
+    runtime->monitor_lane = lane_new(LANES_MAX, err);
+    if (runtime->monitor_lane == NULL) {
+        notify_close(&options.notify);
+        return false;
+    }
+    runtime->monitor = monitor_new(&options, err);
+    return runtime->monitor != NULL;
+}
+
 int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct err *err) {
     const struct config *config = runtime->config;
     struct worker_id worker_id = {.fd = -1};
@@ -513,13 +539,21 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
         LOG_INFO("lease", "worker", LOG_TEXT("id", worker_id.text),
                  LOG_TEXT("kept", worker_id.kept ? "yes" : "no"));
     }
+    if (run->monitored && !open_monitor(runtime, err)) {
+        worker_id_close(&worker_id);
+        return err_exit_code(err->code);
+    }
     struct source_options options = source_options(runtime, run, &worker_id);
     runtime->done = false;
     runtime->source = source_start(runtime->lanes[0], &options, &host, runtime);
     if (runtime->source == NULL) {
         err_set(err, ERR_NOMEM, "no memory for the source");
+        monitor_stop(runtime->monitor);
         worker_id_close(&worker_id);
         return err_exit_code(err->code);
+    }
+    if (runtime->monitor != NULL) {
+        monitor_start(runtime->monitor, runtime->monitor_lane, runtime->source, &options);
     }
     bool signals = signals_start(on_signal, runtime, err);
     if (!signals) {
@@ -527,6 +561,7 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
     }
     wait_done(runtime, run->show_progress);
     signals_end();
+    monitor_stop(runtime->monitor);
     source_free(runtime->source);
     runtime->source = NULL;
     worker_id_close(&worker_id);

@@ -1,5 +1,6 @@
 #include "config/config_check.h"
 
+#include "base/host_port.h"
 #include "config/config_access.h"
 #include "config/config_file.h"
 #include "config/config_report.h"
@@ -325,11 +326,23 @@ static bool note_message_key(struct config *config, struct err *err) {
                        "connector takes the event's id; messageKey eventId does as it does");
 }
 
+static bool check_listen(const struct config *config, struct err *err) {
+    char host[HOST_PORT_HOST_MAX];
+    uint16_t port = 0;
+    struct str text = str_of(config->http_listen);
+    if (text.len == 0 || (host_port_parse(text, 0, host, &port) && port > 0)) {
+        return true;
+    }
+    return config_fail(config, CONFIG_KEY_http_listen, err,
+                       "not an address to listen at; allowed: host:port, as 127.0.0.1:8080, "
+                       "0.0.0.0:8080 or [::]:8080");
+}
+
 bool config_check(struct config *config, const char *const *environment, struct err *err) {
     return check_stream(config, err) && check_endpoints(config, environment, err) &&
            check_region(config, err) && check_lease_table(config, err) &&
            config_access_check(config, err) && check_pulsar(config, err) &&
            check_guarantees(config, err) && check_start(config, err) &&
-           check_poll_interval(config, err) && default_state_directory(config, environment, err) &&
-           note_message_key(config, err);
+           check_poll_interval(config, err) && check_listen(config, err) &&
+           default_state_directory(config, environment, err) && note_message_key(config, err);
 }

@@ -268,6 +268,7 @@ static void on_ready(struct partition *partition) {
     struct pulsar_producer *producer = of_partition(partition);
     if (partition->told_lost != ERR_OK) {
         partition->told_lost = ERR_OK;
+        producer->shared.outbox.stats.lost_partitions--;
         if (producer->events.connection != NULL) {
             producer->events.connection(producer->ctx, partition->index, NULL);
         }
@@ -308,6 +309,9 @@ static void tell_lost(struct pulsar_producer *producer, uint32_t partition, cons
 static void on_lost(struct partition *partition, const struct err *err) {
     struct pulsar_producer *producer = of_partition(partition);
     producer->last_error = *err;
+    if (partition->told_lost == ERR_OK) {
+        producer->shared.outbox.stats.lost_partitions++;
+    }
     if (partition->told_lost != err->code) { /* a quota, say, behind a lost connection */
         partition->told_lost = err->code;
         tell_lost(producer, partition->index, err);

@@ -241,6 +241,7 @@ struct pulsar_producer_stats {
     uint64_t in_flight_bytes; /* memory of their batches */
     uint64_t resent_frames;
     uint64_t reconnects;
+    uint32_t lost_partitions; /* without their broker now, and told so */
 };
 void pulsar_producer_stats(const struct pulsar_producer *producer,
                            struct pulsar_producer_stats *ret_stats);

@@ -61,6 +61,7 @@ struct sink_stats {
     uint64_t in_flight;       /* taken and not acknowledged */
     uint64_t in_flight_bytes; /* memory that they hold */
     uint64_t reconnects;
+    uint32_t lost; /* connections that it is without now and tries to get back */
 };
 
 struct sink;

@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 
+enum {
+    FIRST_ANSWER_MS = 30000, /* from a Pulsar that sessions will need */
+    ASK_AGAIN_MS = 1000,
+};
+
 /* Either one producer for all, or sessions with a producer each, which share the client of the sink they came from. */
 struct sink_pulsar {
     struct sink sink;
@@ -20,9 +25,14 @@ struct sink_pulsar {
 
     /* Of one that has sessions: */
     struct pulsar_producer_options options; /* of theirs */
-    bool reached;                           /* one has been ready */
+    struct lane_timer ask_timer;
+    uint64_t ask_until_ms;
+    bool reached; /* one has been ready */
     uint32_t sessions;
     struct sink_stats stats; /* of them all */
+    /* Of a session, what is in its parent's: */
+    uint64_t reconnects;
+    uint32_t lost;
 };
 
 /* ---- the producer's events ---- */
@@ -35,6 +45,17 @@ static bool is_deaf(const struct sink_pulsar *pulsar) {
 static void count_done(struct sink_pulsar *pulsar, size_t messages) {
     if (pulsar->parent != NULL) {
         pulsar->parent->stats.in_flight -= messages;
+    }
+}
+
+static void count_connections(struct sink_pulsar *pulsar) {
+    if (pulsar->parent != NULL) {
+        struct pulsar_producer_stats stats;
+        pulsar_producer_stats(pulsar->producer, &stats);
+        pulsar->parent->stats.reconnects += stats.reconnects - pulsar->reconnects;
+        pulsar->parent->stats.lost += stats.lost_partitions - pulsar->lost;
+        pulsar->reconnects = stats.reconnects;
+        pulsar->lost = stats.lost_partitions;
     }
 }
 
@@ -107,6 +128,7 @@ static bool may_send(void *ctx, const uint64_t *tokens, size_t count) {
 static void on_connection(void *ctx, uint32_t partition, const struct err *err) {
     struct sink_pulsar *pulsar = ctx;
     const char *session = pulsar->name != NULL ? pulsar->name : "";
+    count_connections(pulsar);
     if (err != NULL) {
         LOG_WARN("pulsar", "disconnected", LOG_TEXT("topic", pulsar->topic),
                  LOG_U64("partition", partition), LOG_TEXT("session", session), LOG_ERR(err));
@@ -181,6 +203,7 @@ static void stats(const struct sink *sink, struct sink_stats *ret_stats) {
         .in_flight = stats.in_flight,
         .in_flight_bytes = stats.in_flight_bytes,
         .reconnects = stats.reconnects,
+        .lost = stats.lost_partitions,
     };
 }
 
@@ -224,10 +247,17 @@ static void close_pulsar(struct sink *sink, uint32_t timeout_ms, lane_fn *done, 
     pulsar->closed = done;
     pulsar->closed_ctx = ctx;
     pulsar->closing = true;
+    if (pulsar->parent != NULL) {
+        pulsar->parent->stats.lost -= pulsar->lost; /* it will not get them back */
+        pulsar->lost = 0;
+    }
     if (pulsar->producer != NULL) {
         pulsar_producer_close(pulsar->producer, timeout_ms,
                               pulsar->parent != NULL ? session_closed : close_client, pulsar);
-    } else if (pulsar->sessions == 0) {
+        return;
+    }
+    lane_timer_cancel(&pulsar->ask_timer);
+    if (pulsar->sessions == 0) {
         close_client(pulsar);
     }
 }
@@ -311,6 +341,28 @@ static struct sink *open_session(struct sink *sink, const struct sink_session_op
     return &pulsar->sink;
 }
 
+/* A Pulsar that is not there is told at the start, as with a producer, and not when the first record comes. */
+static void answered(void *ctx, const struct err *err, uint32_t partitions) {
+    struct sink_pulsar *pulsar = ctx;
+    if (pulsar->closing) {
+        return;
+    }
+    bool passes =
+        err != NULL && (err->class == ERR_CLASS_RETRY || err->class == ERR_CLASS_THROTTLE);
+    if (err == NULL || err->code == ERR_PULSAR_NO_TOPIC) { /* a session creates it */
+        on_ready(pulsar, partitions);
+    } else if (passes && lane_now_ms(pulsar->sink.lane) < pulsar->ask_until_ms) {
+        lane_timer_set_ms(&pulsar->ask_timer, ASK_AGAIN_MS);
+    } else {
+        on_failed(pulsar, err);
+    }
+}
+
+static void ask(void *ctx) {
+    struct sink_pulsar *pulsar = ctx;
+    pulsar_client_get_partitions(pulsar->client, str_of(pulsar->topic), answered, pulsar);
+}
+
 static enum sink_result put_nowhere(struct sink *sink, const struct sink_message *message,
                                     uint64_t token, struct err *err) {
     (void)sink;
@@ -359,7 +411,11 @@ struct sink *sink_pulsar_new(struct lane *lane, const struct pulsar_client_optio
         pulsar->options.wait_for_name = true; /* its former owner is about to go */
     }
     pulsar->client = pulsar_client_new(lane, &options, err);
-    if (pulsar->client != NULL && !sessions) {
+    if (pulsar->client != NULL && sessions) {
+        pulsar->ask_until_ms = lane_now_ms(lane) + FIRST_ANSWER_MS;
+        lane_timer_init(&pulsar->ask_timer, lane, ask, pulsar);
+        lane_timer_set_ms(&pulsar->ask_timer, 0);
+    } else if (pulsar->client != NULL) {
         pulsar->producer =
             pulsar_producer_open(pulsar->client, producer_options, &producer_events, pulsar, err);
         if (pulsar->producer == NULL) {

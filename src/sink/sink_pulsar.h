@@ -9,7 +9,7 @@
 #include "sink/sink.h"
 
 /* The options are copied. Connects at once; events.ready follows, or events.failed with what is wrong. A sink of sessions
- * connects with the first of them, and has no events of its own. NULL and err for a bad option. */
+ * has no other events. NULL and err for a bad option. */
 struct sink *sink_pulsar_new(struct lane *lane, const struct pulsar_client_options *client_options,
                              const struct pulsar_producer_options *producer_options,
                              const struct sink_events *events, void *events_ctx, struct err *err);

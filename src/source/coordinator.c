@@ -180,6 +180,7 @@ static void share(struct coordinator *coordinator) {
     if (coordinator->stopping) {
         return;
     }
+    worker_set(&coordinator->common->coordinator->sharing, 1);
     if (coordinator->leases != NULL) {
         claims_share(&coordinator->claims, coordinator->seen_ns);
     } else {
@@ -359,6 +360,7 @@ static void scanned(void *ctx, const struct err *err) {
     bool still = true;
     bool first = !coordinator->first_scan_done;
     if (err == NULL) {
+        worker_count(&coordinator->common->coordinator->scans, 1);
         coordinator->seen_ns = coordinator->scan_began_ns;
         sweep_end_scan(&coordinator->sweep, coordinator->scan_began_ns,
                        coordinator->discovery.server_time_ms);
@@ -394,6 +396,7 @@ static void scan(void *ctx) {
     }
     coordinator->scanning = true;
     coordinator->scan++;
+    worker_count(&coordinator->common->coordinator->scan_tries, 1);
     sweep_begin_scan(&coordinator->sweep);
     coordinator->scan_began_ns = now_ns(coordinator);
     lease_table_scan(coordinator->leases, saw_lease, scanned, coordinator);
@@ -412,6 +415,11 @@ static void table_ready(void *ctx, const struct err *err) {
 }
 
 /* ---- creating leases ---- */
+
+static void hold_listings(struct coordinator *coordinator, bool hold) {
+    worker_set(&coordinator->common->coordinator->making, hold);
+    discovery_hold(&coordinator->discovery, hold);
+}
 
 static void on_gap(void *ctx) {
     struct coordinator *coordinator = ctx;
@@ -434,7 +442,7 @@ static void on_made(void *ctx, struct shard *shard) {
 
 static void on_all_made(void *ctx) {
     struct coordinator *coordinator = ctx;
-    discovery_hold(&coordinator->discovery, false);
+    hold_listings(coordinator, false);
     share(coordinator);
 }
 
@@ -484,7 +492,7 @@ static void create_missing(struct coordinator *coordinator) {
         discovery_list_soon(&coordinator->discovery);
     }
     /* The nodes must stay until their leases are made. */
-    discovery_hold(&coordinator->discovery, true);
+    hold_listings(coordinator, true);
     lease_maker_make(&coordinator->maker, missing, count);
 }
 

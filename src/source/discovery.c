@@ -60,6 +60,7 @@ static void children_got(void *ctx, const struct err *err,
                          const struct stream_description *description) {
     struct discovery *discovery = ctx;
     struct shard *shard = discovery->searching;
+    worker_count(&discovery->common->coordinator->describes, 1);
     discovery->call = NULL;
     discovery->searching = NULL;
     bool found = false;
@@ -98,6 +99,7 @@ static void node_dropped(void *ctx, struct shard_node *node) {
 static void listing_done(struct discovery *discovery) {
     discovery->listing = false;
     discovery->listing_began = false;
+    worker_count(&discovery->common->coordinator->listings, 1);
     shard_graph_end(discovery->graph, node_dropped, NULL);
     lane_timer_set_ms(&discovery->list_timer, LIST_EVERY_MS);
     LOG_DEBUG("stream", "listed", LOG_U64("shards", shard_graph_count(discovery->graph)));
@@ -136,6 +138,7 @@ static bool next_page(struct discovery *discovery, const char *next) {
 static void list_got(void *ctx, const struct err *err,
                      const struct stream_description *description) {
     struct discovery *discovery = ctx;
+    worker_count(&discovery->common->coordinator->describes, 1);
     discovery->call = NULL;
     if (err != NULL) {
         list_failed(discovery, err);

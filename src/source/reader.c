@@ -39,12 +39,14 @@ static void set_state(struct reader *reader, enum reader_state state, const char
                   LOG_TEXT("why", why));
     }
     reader->state = state;
+    reader->pulse.steps++;
 }
 
 static void set_timer(struct reader *reader, uint64_t delay_ms, lane_fn *fn) {
     lane_timer_cancel(&reader->timer);
     lane_timer_init(&reader->timer, reader->worker->lane, fn, reader);
     lane_timer_set_ms(&reader->timer, delay_ms);
+    reader->pulse.steps++;
 }
 
 /* ---- the end: draining, ended, closing ---- */
@@ -247,6 +249,8 @@ static void lose(struct reader *reader, const struct err *err) {
 
 /* An AWS call failed after its own retries. `again` repeats it. */
 static void call_failed(struct reader *reader, const struct err *err, lane_fn *again) {
+    worker_count(&reader->worker->stats.read_failures, 1);
+    worker_set(&reader->worker->stats.read_error, err->code);
     switch (err->class) {
     case ERR_CLASS_THROTTLE:
         set_timer(reader, pace_throttled(&reader->pace), again);
@@ -440,6 +444,8 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
     }
     backoff_reset(&reader->backoff);
     reader->page = page;
+    reader->pulse.pages++;
+    worker_count(&reader->worker->stats.pages_read, 1);
     reader->page_records = 0;
     reader->horizon_moves = 0;
     reader->has_record = false;
@@ -699,6 +705,7 @@ static void holder_wanted(void *ctx) {
 static void holder_lost(void *ctx, const struct err *err) {
     struct reader *reader = ctx;
     LOG_WARN("lease", "lost", LOG_TEXT("shard", reader->shard->node->id), LOG_ERR(err));
+    worker_count(&reader->worker->stats.leases_lost, 1);
     drop_reading(reader);
     close_as(reader, SHARD_RESULT_LOST);
 }
@@ -880,6 +887,11 @@ void reader_free(struct reader *reader) {
     buf_done(&reader->iterator);
     free(reader->session);
     free(reader);
+}
+
+bool reader_should_read(const struct reader *reader) {
+    return reader->state < READER_DRAINING && !reader->queued && reader->called_off == 0 &&
+           holds_lease(reader);
 }
 
 uint64_t reader_behind_ms(const struct reader *reader) {

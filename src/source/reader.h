@@ -13,6 +13,7 @@
 #define SOURCE_READER_H
 
 #include "base/backoff.h"
+#include "base/stall.h"
 #include "source/delivery.h"
 #include "source/lease_holder.h"
 #include "source/mapping.h"
@@ -33,6 +34,17 @@ enum reader_state {
     READER_ENDED,    /* all acknowledged; told the coordinator */
     READER_CLOSING,  /* the last write of the lease */
     READER_CLOSED,
+};
+
+/* Whether it moves: what the worker looks at now and then. */
+struct reader_pulse {
+    uint64_t steps;      /* of its own: a new state, a timer set */
+    uint64_t pages;      /* that came */
+    struct stall step;   /* no step, though nothing holds it up */
+    struct stall page;   /* no page, though nothing here holds it up */
+    struct stall ack;    /* the acknowledged position, with records in flight */
+    struct stall lease;  /* the lease's renewal */
+    struct stall writes; /* the tries to write it */
 };
 
 struct reader {
@@ -67,6 +79,7 @@ struct reader {
     uint64_t polled_ms; /* start of the last GetRecords */
     int64_t last_created_ms;
     bool drained; /* the last page was empty: not behind */
+    struct reader_pulse pulse;
     bool told_tip;
     bool stopping;
     bool handing_over; /* another worker asked for the lease */
@@ -99,6 +112,8 @@ void reader_finish(struct reader *reader);
 void reader_stop(struct reader *reader);
 /* Release with what is acknowledged, without waiting for more. */
 void reader_stop_now(struct reader *reader);
+/* Whether it should be reading now: it waits for no receipt, no room, no memory, and not for the lease. */
+bool reader_should_read(const struct reader *reader);
 /* Lag in ms: 0 at the tip. */
 uint64_t reader_behind_ms(const struct reader *reader);
 

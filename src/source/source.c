@@ -6,16 +6,15 @@
 
 #include <stdlib.h>
 
-enum { LANES_MAX = 256 };
-
 struct source {
     struct source_common common;
+    struct coordinator_stats stats;
     struct coordinator *coordinator;
-    struct worker *workers[LANES_MAX]; /* 0 is on the coordinator's lane */
+    struct worker *workers[SOURCE_LANES_MAX]; /* 0 is on the coordinator's lane */
     _Atomic(uint32_t) worker_count;
     uint32_t open_workers;
     atomic_uint_fast64_t gaps; /* of shards that no worker read */
-    bool stopping;
+    atomic_bool stopping;      /* changed on lane 0 */
     bool failed;
     struct err failure;
     atomic_flag stop_asked;
@@ -29,6 +28,10 @@ static uint32_t count_workers(const struct source *source) {
 
 /* ---- stopping ---- */
 
+static bool is_stopping(const struct source *source) {
+    return atomic_load_explicit(&source->stopping, memory_order_relaxed);
+}
+
 static void stop_workers(struct source *source) {
     for (uint32_t i = 0; i < count_workers(source); i++) {
         worker_stop(source->workers[i]);
@@ -36,10 +39,10 @@ static void stop_workers(struct source *source) {
 }
 
 static void stop(struct source *source) {
-    if (source->stopping) {
+    if (is_stopping(source)) {
         return;
     }
-    source->stopping = true;
+    atomic_store_explicit(&source->stopping, true, memory_order_relaxed);
     LOG_INFO("source", "stopping");
     if (source->coordinator != NULL) {
         coordinator_stop(source->coordinator); /* goes on in coordinator_stopped */
@@ -166,7 +169,7 @@ static const struct coordinator_events coordinator_events = {
 
 static void worker_opened(void *ctx, struct worker *worker) {
     struct source *source = ctx;
-    if (worker != source->workers[0] || source->stopping) {
+    if (worker != source->workers[0] || is_stopping(source)) {
         return;
     }
     source->coordinator = coordinator_new(&source->common, worker->parts.streams, worker->leases,
@@ -220,12 +223,13 @@ struct source *source_start(struct lane *lane, const struct source_options *opti
         return NULL;
     }
     source->common.options = *options;
-    if (source->common.options.lanes > LANES_MAX) {
-        source->common.options.lanes = LANES_MAX;
+    if (source->common.options.lanes > SOURCE_LANES_MAX) {
+        source->common.options.lanes = SOURCE_LANES_MAX;
     }
     source->common.host = *host;
     source->common.host_ctx = host_ctx;
     source->common.lane = lane;
+    source->common.coordinator = &source->stats;
     atomic_flag_clear(&source->stop_asked);
     lane_post(lane, &source->start_message, do_start, source);
     return source;
@@ -269,5 +273,44 @@ void source_get_stats(const struct source *source, struct source_stats *ret_stat
         ret_stats->shards_open += get(&stats->shards_open);
         uint64_t behind_ms = get(&stats->behind_ms);
         ret_stats->behind_ms = behind_ms > ret_stats->behind_ms ? behind_ms : ret_stats->behind_ms;
+        ret_stats->pages_read += get(&stats->pages_read);
+        ret_stats->read_failures += get(&stats->read_failures);
+        ret_stats->leases_lost += get(&stats->leases_lost);
+        ret_stats->sink_reconnects += get(&stats->sink_reconnects);
+    }
+}
+
+static struct source_lane_pulse lane_pulse(const struct worker_stats *stats) {
+    return (struct source_lane_pulse){
+        .life = (enum source_lane_life)get(&stats->life),
+        .turns = get(&stats->turns),
+        .sink_ready = get(&stats->sink_ready) != 0,
+        .sink_lost = (uint32_t)get(&stats->sink_lost),
+        .shards = get(&stats->shards_open),
+        .in_flight = get(&stats->in_flight),
+        .behind_ms = get(&stats->behind_ms),
+        .step_idle_ms = get(&stats->step_idle_ms),
+        .page_idle_ms = get(&stats->page_idle_ms),
+        .ack_idle_ms = get(&stats->ack_idle_ms),
+        .lease_idle_ms = get(&stats->lease_idle_ms),
+        .write_idle_ms = get(&stats->write_idle_ms),
+        .read_error = (enum err_code)get(&stats->read_error),
+    };
+}
+
+void source_get_pulse(const struct source *source, struct source_pulse *ret_pulse) {
+    const struct coordinator_stats *stats = &source->stats;
+    *ret_pulse = (struct source_pulse){
+        .sharing = get(&stats->sharing) != 0,
+        .stopping = is_stopping(source),
+        .making = get(&stats->making) != 0,
+        .describes = get(&stats->describes),
+        .listings = get(&stats->listings),
+        .scan_tries = get(&stats->scan_tries),
+        .scans = get(&stats->scans),
+        .lane_count = count_workers(source),
+    };
+    for (uint32_t i = 0; i < ret_pulse->lane_count; i++) {
+        ret_pulse->lanes[i] = lane_pulse(&source->workers[i]->stats);
     }
 }

@@ -64,6 +64,8 @@ struct source_host {
     void (*done)(void *ctx, const struct err *err);
 };
 
+enum { SOURCE_LANES_MAX = 256 };
+
 /* Read by any thread at any time. Sums over all shards that this process reads. */
 struct source_stats {
     uint64_t records_read;
@@ -75,6 +77,48 @@ struct source_stats {
     uint64_t bytes_read;
     uint64_t shards_open; /* being read now */
     uint64_t behind_ms;   /* the largest lag of a shard; 0 at the tip */
+    uint64_t pages_read;
+    uint64_t read_failures; /* reads that failed after all their tries */
+    uint64_t leases_lost;   /* to other workers, without a hand-over */
+    uint64_t sink_reconnects;
+};
+
+enum source_lane_life {
+    SOURCE_LANE_OPENING,
+    SOURCE_LANE_OPEN,
+    SOURCE_LANE_CLOSING, /* nothing turns any more */
+};
+
+/* What one lane has told last of how it moves. Idle times are the longest of its shards, in the lane's own time: while the
+ * lane itself does not turn, they do not grow. */
+struct source_lane_pulse {
+    enum source_lane_life life;
+    uint64_t turns; /* rises while the lane runs its timers and takes its messages */
+    bool sink_ready;
+    uint32_t sink_lost; /* connections of its sink that are to be made anew */
+    uint64_t shards;
+    uint64_t in_flight;
+    uint64_t behind_ms;
+    uint64_t step_idle_ms; /* a shard that nothing holds up, without any step of ours */
+    uint64_t page_idle_ms; /* the same, without a page */
+    uint64_t
+        ack_idle_ms; /* an acknowledged position, with records in flight and no connection lost */
+    uint64_t lease_idle_ms;   /* a held lease, without being renewed */
+    uint64_t write_idle_ms;   /* the same, without a try */
+    enum err_code read_error; /* of the last read that failed; ERR_OK: none has */
+};
+
+/* Read by any thread at any time: whether the source moves. Counters rise with what they are named after. */
+struct source_pulse {
+    bool sharing;  /* the shards are listed, the leases looked at: what is ours is being read */
+    bool stopping; /* source_stop, or it ends by itself */
+    bool making;   /* leases are being made; listings wait for that */
+    uint64_t describes; /* answers to DescribeStream, good or bad */
+    uint64_t listings;  /* full ones */
+    uint64_t scan_tries;
+    uint64_t scans; /* of the lease table, to their end */
+    uint32_t lane_count;
+    struct source_lane_pulse lanes[SOURCE_LANES_MAX];
 };
 
 /* lane is lane 0. host and options are copied. NULL when out of memory. */
@@ -85,5 +129,6 @@ void source_stop(struct source *source);
 /* After host.done. */
 void source_free(struct source *source);
 void source_get_stats(const struct source *source, struct source_stats *ret_stats);
+void source_get_pulse(const struct source *source, struct source_pulse *ret_pulse);
 
 #endif

@@ -42,28 +42,83 @@ void worker_fail(struct worker *worker, const struct err *err) {
 
 /* ---- stats ---- */
 
-static void set(atomic_uint_fast64_t *counter, uint64_t value) {
-    atomic_store_explicit(counter, value, memory_order_relaxed);
+/* What is worst on this lane. */
+struct idle {
+    uint64_t step_ms;
+    uint64_t page_ms;
+    uint64_t ack_ms;
+    uint64_t lease_ms;
+    uint64_t write_ms;
+};
+
+static void raise_to(uint64_t *worst, uint64_t value) {
+    *worst = value > *worst ? value : *worst;
 }
 
-static void update_stats(void *ctx) {
-    struct worker *worker = ctx;
+static void look_at_reader(struct worker *worker, struct reader *reader, bool sink_lost,
+                           uint64_t elapsed_ms, struct idle *idle) {
+    struct reader_pulse *pulse = &reader->pulse;
+    bool reads = reader_should_read(reader);
+    raise_to(&idle->step_ms, stall_look(&pulse->step, pulse->steps, !reads, elapsed_ms));
+    raise_to(&idle->page_ms, stall_look(&pulse->page, pulse->pages, !reads, elapsed_ms));
+    /* Receipts can't come while a connection is missing: that is told on its own. */
+    bool waits = reader->window.unacked > reader->called_off && !sink_lost;
+    raise_to(&idle->ack_ms, stall_look(&pulse->ack, reader->window.head, !waits, elapsed_ms));
+    if (worker->leases != NULL) {
+        const struct lease_holder *holder = &reader->holder;
+        raise_to(&idle->lease_ms,
+                 stall_look(&pulse->lease, holder->renewed_ns, holder->stopped, elapsed_ms));
+        raise_to(&idle->write_ms,
+                 stall_look(&pulse->writes, holder->write_started_ns, holder->stopped, elapsed_ms));
+    }
+}
+
+static void update_stats(struct worker *worker) {
+    uint64_t now_ms = lane_now_ms(worker->lane);
+    uint64_t elapsed_ms = now_ms - worker->stats_ms;
+    worker->stats_ms = now_ms;
+    struct sink_stats sink = {.lost = 0};
+    if (worker->parts.sink != NULL) {
+        sink_stats(worker->parts.sink, &sink);
+    }
     uint64_t in_flight = 0;
     uint64_t behind_ms = 0;
+    struct idle idle = {.step_ms = 0};
     for (uint32_t i = 0; i < worker->slot_count; i++) {
-        const struct reader *reader = worker->readers[i];
+        struct reader *reader = worker->readers[i];
         if (reader != NULL) {
             in_flight += reader->window.unacked;
-            uint64_t behind = reader_behind_ms(reader);
-            behind_ms = behind > behind_ms ? behind : behind_ms;
+            raise_to(&behind_ms, reader_behind_ms(reader));
+            look_at_reader(worker, reader, sink.lost > 0, elapsed_ms, &idle);
         }
     }
-    set(&worker->stats.in_flight, in_flight);
-    set(&worker->stats.behind_ms, behind_ms);
-    set(&worker->stats.shards_open, worker->open_readers);
-    if (!worker->closing) {
-        lane_timer_set_ms(&worker->stats_timer, STATS_MS);
+    struct worker_stats *stats = &worker->stats;
+    worker_set(&stats->in_flight, in_flight);
+    worker_set(&stats->behind_ms, behind_ms);
+    worker_set(&stats->shards_open, worker->open_readers);
+    worker_set(&stats->sink_lost, sink.lost);
+    worker_set(&stats->sink_reconnects, sink.reconnects);
+    worker_set(&stats->step_idle_ms, idle.step_ms);
+    worker_set(&stats->page_idle_ms, idle.page_ms);
+    worker_set(&stats->ack_idle_ms, idle.ack_ms);
+    worker_set(&stats->lease_idle_ms, idle.lease_ms);
+    worker_set(&stats->write_idle_ms, idle.write_ms);
+}
+
+static void turn(void *ctx) {
+    struct worker *worker = ctx;
+    if (worker->closing) {
+        return;
     }
+    worker_count(&worker->stats.turns, 1);
+    update_stats(worker);
+    lane_timer_set_ms(&worker->stats_timer, STATS_MS);
+}
+
+/* By a message to itself, so that a turn shows that both timers and messages come. */
+static void begin_turn(void *ctx) {
+    struct worker *worker = ctx;
+    lane_post(worker->lane, &worker->turn_message, turn, worker);
 }
 
 /* ---- memory and the waiting readers ---- */
@@ -181,11 +236,17 @@ static void sink_failed(void *ctx, const struct err *err) {
     stop_all_now(worker); /* no receipt will come: nothing to wait for */
 }
 
+static void sink_is_ready(void *ctx) {
+    struct worker *worker = ctx;
+    worker_set(&worker->stats.sink_ready, 1);
+    resume_waiting(worker);
+}
+
 static const struct sink_events sink_events = {
     .acked = sink_acked,
     .refused = sink_refused,
     .writable = go_on,
-    .ready = go_on,
+    .ready = sink_is_ready,
     .failed = sink_failed,
     .may_send = sink_may_send,
 };
@@ -210,6 +271,7 @@ static void check_closed(struct worker *worker) {
         return;
     }
     worker->closing = true;
+    worker_set(&worker->stats.life, SOURCE_LANE_CLOSING);
     lane_timer_cancel(&worker->deadline);
     lane_timer_cancel(&worker->stats_timer);
     lane_timer_cancel(&worker->memory_timer);
@@ -413,6 +475,8 @@ static void do_open(void *ctx) {
             return;
         }
     }
+    worker_set(&worker->stats.life, SOURCE_LANE_OPEN);
+    worker->stats_ms = lane_now_ms(worker->lane);
     lane_timer_set_ms(&worker->stats_timer, STATS_MS);
     post(worker, &worker->opened_message, on_opened);
 }
@@ -428,7 +492,7 @@ struct worker *worker_new(const struct source_common *common, struct lane *lane,
     worker->events = *events;
     worker->events_ctx = events_ctx;
     aws_linked_list_init(&worker->blocked);
-    lane_timer_init(&worker->stats_timer, lane, update_stats, worker);
+    lane_timer_init(&worker->stats_timer, lane, begin_turn, worker);
     lane_timer_init(&worker->deadline, lane, on_deadline, worker);
     lane_timer_init(&worker->memory_timer, lane, go_on, worker);
     lane_post(lane, &worker->open_message, do_open, worker);

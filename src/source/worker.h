@@ -11,6 +11,16 @@
 
 #include <stdatomic.h>
 
+/* Relaxed counters of lane 0, read by anybody. Each is what source_pulse says. */
+struct coordinator_stats {
+    atomic_uint_fast64_t sharing;
+    atomic_uint_fast64_t making;
+    atomic_uint_fast64_t describes;
+    atomic_uint_fast64_t listings;
+    atomic_uint_fast64_t scan_tries;
+    atomic_uint_fast64_t scans;
+};
+
 /* What all lanes share, written before the first worker starts and constant since. */
 struct source_common {
     struct source_options options;
@@ -19,11 +29,12 @@ struct source_common {
     struct lane *lane; /* the coordinator's */
     char *table_name;
     char *hash_key;
-    char *range_key;    /* NULL when none */
-    int64_t started_ms; /* server's clock where known */
+    char *range_key;                       /* NULL when none */
+    int64_t started_ms;                    /* server's clock where known */
+    struct coordinator_stats *coordinator; /* the one part that changes */
 };
 
-/* Relaxed counters: written by the worker's lane, read by anybody. */
+/* Relaxed counters: written by the worker's lane, read by anybody. Each is what source_stats or source_pulse says. */
 struct worker_stats {
     atomic_uint_fast64_t records_read;
     atomic_uint_fast64_t records_acked;
@@ -34,6 +45,21 @@ struct worker_stats {
     atomic_uint_fast64_t bytes_read;
     atomic_uint_fast64_t shards_open;
     atomic_uint_fast64_t behind_ms;
+    atomic_uint_fast64_t pages_read;
+    atomic_uint_fast64_t read_failures;
+    atomic_uint_fast64_t leases_lost;
+
+    atomic_uint_fast64_t turns;
+    atomic_uint_fast64_t life; /* enum source_lane_life */
+    atomic_uint_fast64_t sink_ready;
+    atomic_uint_fast64_t sink_lost;
+    atomic_uint_fast64_t sink_reconnects;
+    atomic_uint_fast64_t read_error;
+    atomic_uint_fast64_t step_idle_ms;
+    atomic_uint_fast64_t page_idle_ms;
+    atomic_uint_fast64_t ack_idle_ms;
+    atomic_uint_fast64_t lease_idle_ms;
+    atomic_uint_fast64_t write_idle_ms;
 };
 
 /* To the coordinator's lane. */
@@ -60,6 +86,7 @@ struct worker {
     uint64_t window_bytes;
     struct aws_linked_list blocked; /* readers that wait for room in the sink, then for memory */
     struct lane_timer stats_timer;
+    uint64_t stats_ms; /* when the last stats were taken */
     struct lane_timer memory_timer;
     struct lane_timer deadline;
     struct worker_stats stats;
@@ -71,6 +98,7 @@ struct worker {
     struct err failure;
     uint32_t assigned; /* the coordinator's: shards given to this worker */
     struct lane_message open_message;
+    struct lane_message turn_message;
     struct lane_message stop_message;
     struct lane_message opened_message;
     struct lane_message failed_message;
@@ -108,6 +136,10 @@ void worker_window_changed(struct worker *worker, size_t before, size_t after);
 void worker_fail(struct worker *worker, const struct err *err);
 /* The reader is done: tells the coordinator and frees it in a later turn. */
 void worker_reader_closed(struct worker *worker, struct reader *reader);
+
+static inline void worker_set(atomic_uint_fast64_t *counter, uint64_t value) {
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
 
 static inline void worker_count(atomic_uint_fast64_t *counter, uint64_t add) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + add,

@@ -98,7 +98,7 @@ static void turn(void *ctx) {
     send(sink, sim_between(world, 0, 40));
     for (size_t i = 0; i < sink->count; i++) {
         struct message *message = &sink->messages[i];
-        if (message->arrived && sim_chance(world, 600)) {
+        if (message->arrived && !world->weather.no_receipts && sim_chance(world, 600)) {
             acknowledge(sink, message);
             tokens[acked++] = message->token;
         } else {

@@ -30,6 +30,7 @@ struct sim_weather {
     uint32_t lost_reads;  /* of all others, the reply is lost */
     uint32_t broken_replies;
     uint32_t slow_sinks; /* of a thousand turns of a sink, those that take up to SIM_SLOW_MS */
+    bool no_receipts;    /* what arrives is not acknowledged */
 };
 
 /* A process in its life: of all that were ever started, and the place it has now. */

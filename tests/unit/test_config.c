@@ -535,6 +535,12 @@ static void bad_values(void **state) {
         "bytes or with a unit: KiB, MiB, GiB");
     assert_set_refused("lanes=0", "--set: lanes is \"0\": out of bounds; allowed: 1 to 256, or "
                                   "auto");
+    assert_set_refused("httpListen=8080",
+                       "--set: httpListen is \"8080\": not an address to listen at; allowed: "
+                       "host:port, as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080");
+    assert_set_refused("httpListen=localhost:0",
+                       "--set: httpListen is \"localhost:0\": not an address to listen at; "
+                       "allowed: host:port, as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080");
     assert_set_refused("lanes=257", "--set: lanes is \"257\": out of bounds; allowed: 1 to 256, or "
                                     "auto");
     assert_set_refused("batchingEnabled=yes",

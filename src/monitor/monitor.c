@@ -1,0 +1,286 @@
+#include "monitor/monitor.h"
+
+#include "base/log.h"
+#include "monitor/health.h"
+#include "monitor/http_listen.h"
+#include "monitor/prometheus.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    LOOK_MS = 1000,
+    STATUS_MS = 10000,
+    EXTEND_MS = 5000,             /* how often systemd is asked for more time, */
+    STARTING_MAX_MS = 300 * 1000, /* and for how long at a start */
+};
+#define EXTEND "EXTEND_TIMEOUT_USEC=30000000"
+
+struct monitor {
+    struct notify notify;
+    struct http_listen *http; /* NULL: nowhere */
+    const char *version;
+    double started_s;
+
+    struct lane *lane; /* NULL: not started */
+    const struct source *source;
+    struct source_stats stats;
+    struct source_pulse pulse;
+    struct health health;
+    struct lane_timer timer;
+    uint64_t look_ms;   /* between two looks */
+    uint64_t looked_ms; /* when the last one was */
+    uint64_t began_ms;
+    uint64_t status_ms; /* when the last status was told, and how much was delivered then */
+    uint64_t status_acked;
+    uint64_t watchdog_ms; /* when the last WATCHDOG=1 went */
+    uint64_t extended_ms;
+    bool told_ready;
+    bool told_stopping;
+    bool was_alive;
+    bool was_ready;
+    struct lane_message message;
+
+    pthread_mutex_t lock; /* of closed, between the lane and the main thread */
+    pthread_cond_t changed;
+    bool closed;
+};
+
+/* ---- The log. */
+
+static void log_change(const struct monitor *monitor) {
+    const struct health *health = &monitor->health;
+    if (!health->alive) {
+        LOG_ERROR("health", "not-alive", LOG_TEXT("reason", health->reason));
+    } else if (health->ready) {
+        LOG_INFO("health", "ready");
+    } else if (!monitor->pulse.stopping) {
+        LOG_WARN("health", "not-ready", LOG_TEXT("reason", health->reason));
+    }
+}
+
+/* ---- systemd. */
+
+static bool is_due(uint64_t *last_ms, uint64_t now_ms, uint64_t every_ms) {
+    if (now_ms - *last_ms < every_ms) {
+        return false;
+    }
+    *last_ms = now_ms;
+    return true;
+}
+
+static void tell_status(struct monitor *monitor, uint64_t now_ms, bool changed) {
+    uint64_t elapsed_ms = now_ms - monitor->status_ms;
+    if (!changed && elapsed_ms < STATUS_MS) {
+        return;
+    }
+    const struct source_stats *stats = &monitor->stats;
+    char text[NOTIFY_STATUS_MAX];
+    uint64_t acked = stats->records_acked - monitor->status_acked;
+    (void)snprintf(text, sizeof text, "%llu shards, %llu records/s, %llu.%llu s behind",
+                   (unsigned long long)stats->shards_open,
+                   (unsigned long long)(elapsed_ms > 0 ? acked * 1000 / elapsed_ms : 0),
+                   (unsigned long long)stats->behind_ms / 1000,
+                   (unsigned long long)stats->behind_ms % 1000 / 100);
+    notify_status(&monitor->notify, monitor->health.ready ? text : monitor->health.reason);
+    monitor->status_ms = now_ms;
+    monitor->status_acked = stats->records_acked;
+}
+
+static void tell_systemd(struct monitor *monitor, uint64_t now_ms, bool changed) {
+    const struct health *health = &monitor->health;
+    const struct notify *notify = &monitor->notify;
+    if (health->ready && !monitor->told_ready) {
+        monitor->told_ready = true;
+        notify_send(notify, "READY=1");
+    }
+    if (monitor->pulse.stopping && !monitor->told_stopping) {
+        monitor->told_stopping = true;
+        notify_send(notify, "STOPPING=1");
+    }
+    bool starting = !monitor->told_ready && now_ms - monitor->began_ms < STARTING_MAX_MS;
+    if (health->alive && (starting || monitor->told_stopping) &&
+        is_due(&monitor->extended_ms, now_ms, EXTEND_MS)) {
+        notify_send(notify, EXTEND);
+    }
+    if (health->alive && notify->watchdog_ms > 0 &&
+        is_due(&monitor->watchdog_ms, now_ms, notify->watchdog_ms / 2 - monitor->look_ms)) {
+        notify_send(notify, "WATCHDOG=1");
+    }
+    tell_status(monitor, now_ms, changed);
+}
+
+/* ---- Looking. */
+
+static void look(struct monitor *monitor) {
+    uint64_t now_ms = lane_now_ms(monitor->lane);
+    source_get_stats(monitor->source, &monitor->stats);
+    source_get_pulse(monitor->source, &monitor->pulse);
+    health_look(&monitor->health, &monitor->pulse, now_ms - monitor->looked_ms);
+    monitor->looked_ms = now_ms;
+    bool changed =
+        monitor->health.alive != monitor->was_alive || monitor->health.ready != monitor->was_ready;
+    if (changed) {
+        log_change(monitor);
+    }
+    if (notify_is_open(&monitor->notify)) {
+        tell_systemd(monitor, now_ms, changed);
+    }
+    monitor->was_alive = monitor->health.alive;
+    monitor->was_ready = monitor->health.ready;
+}
+
+/* ---- HTTP. */
+
+static uint64_t resident_bytes(void) {
+    unsigned long long size = 0;
+    unsigned long long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &size, &resident) != 2) {
+            resident = 0;
+        }
+        (void)fclose(file);
+    }
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static double cpu_s(void) {
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage); /* cannot fail for oneself */
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000000;
+}
+
+static void answer_verdict(const struct monitor *monitor, bool well, struct http_answer *answer) {
+    answer->status = well ? 200 : 503;
+    buf_add_format(answer->body, "%s\n", well ? "ok" : monitor->health.reason);
+}
+
+static void answer_metrics(struct monitor *monitor, struct http_answer *answer) {
+    const struct prometheus_facts facts = {
+        .stats = &monitor->stats,
+        .pulse = &monitor->pulse,
+        .health = &monitor->health,
+        .version = monitor->version,
+        .started_s = monitor->started_s,
+        .cpu_s = cpu_s(),
+        .resident_bytes = resident_bytes(),
+    };
+    answer->status = 200;
+    answer->content_type = PROMETHEUS_CONTENT_TYPE;
+    prometheus_write(&facts, answer->body);
+}
+
+/* A http_listen_fn. */
+static void on_request(void *ctx, struct str path, struct http_answer *answer) {
+    struct monitor *monitor = ctx;
+    look(monitor);
+    if (str_is(path, "/healthz")) {
+        answer_verdict(monitor, monitor->health.alive, answer);
+    } else if (str_is(path, "/readyz")) {
+        answer_verdict(monitor, monitor->health.ready, answer);
+    } else if (str_is(path, "/metrics")) {
+        answer_metrics(monitor, answer);
+    }
+}
+
+/* ---- Life. */
+
+static void on_timer(void *ctx) {
+    struct monitor *monitor = ctx;
+    look(monitor);
+    lane_timer_set_ms(&monitor->timer, monitor->look_ms);
+}
+
+/* Twice in a watchdog's half, so that a late look is not one too late. */
+static uint64_t choose_look_ms(uint64_t watchdog_ms) {
+    uint64_t quarter_ms = watchdog_ms / 4;
+    return watchdog_ms == 0 || quarter_ms > LOOK_MS ? LOOK_MS : quarter_ms > 0 ? quarter_ms : 1;
+}
+
+struct monitor *monitor_new(const struct monitor_options *options, struct err *err) {
+    struct monitor *monitor = calloc(1, sizeof *monitor);
+    struct notify notify = options->notify;
+    if (monitor == NULL) {
+        notify_close(&notify);
+        err_set(err, ERR_NOMEM, "no memory for the monitor");
+        return NULL;
+    }
+    monitor->notify = notify;
+    monitor->version = options->version;
+    pthread_mutex_init(&monitor->lock, NULL);
+    pthread_cond_init(&monitor->changed, NULL);
+    if (options->http_listen.len > 0) {
+        monitor->http = http_listen_open(options->http_listen, err);
+        if (monitor->http == NULL) {
+            err_context(err, "httpListen");
+            monitor_stop(monitor);
+            return NULL;
+        }
+        LOG_INFO("monitor", "listening", LOG_TEXT("address", http_listen_address(monitor->http)));
+    }
+    return monitor;
+}
+
+static void begin(void *ctx) {
+    struct monitor *monitor = ctx;
+    uint64_t now_ms = lane_now_ms(monitor->lane);
+    monitor->looked_ms = now_ms;
+    monitor->began_ms = now_ms;
+    monitor->status_ms = now_ms;
+    if (monitor->http != NULL &&
+        !http_listen_start(monitor->http, monitor->lane, on_request, monitor)) {
+        LOG_ERROR("monitor", "cannot-listen");
+    }
+    lane_timer_init(&monitor->timer, monitor->lane, on_timer, monitor);
+    on_timer(monitor);
+}
+
+void monitor_start(struct monitor *monitor, struct lane *lane, const struct source *source,
+                   const struct source_options *source_options) {
+    monitor->lane = lane;
+    monitor->source = source;
+    monitor->started_s = (double)lane_wall_ms(lane) / 1000;
+    monitor->look_ms = choose_look_ms(monitor->notify.watchdog_ms);
+    health_init(&monitor->health, source_options);
+    monitor->was_alive = true;
+    lane_post(lane, &monitor->message, begin, monitor);
+}
+
+static void end(void *ctx) {
+    struct monitor *monitor = ctx;
+    lane_timer_cancel(&monitor->timer);
+    http_listen_close(monitor->http);
+    monitor->http = NULL;
+    if (!monitor->told_stopping) { /* it went faster than the looks come */
+        notify_send(&monitor->notify, "STOPPING=1");
+    }
+    pthread_mutex_lock(&monitor->lock);
+    monitor->closed = true;
+    pthread_cond_signal(&monitor->changed);
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+void monitor_stop(struct monitor *monitor) {
+    if (monitor == NULL) {
+        return;
+    }
+    if (monitor->lane != NULL) {
+        struct lane_message message;
+        lane_post(monitor->lane, &message, end, monitor);
+        pthread_mutex_lock(&monitor->lock);
+        while (!monitor->closed) { /* its lane waits for nobody */
+            pthread_cond_wait(&monitor->changed, &monitor->lock);
+        }
+        pthread_mutex_unlock(&monitor->lock);
+    }
+    http_listen_close(monitor->http);
+    notify_close(&monitor->notify);
+    pthread_cond_destroy(&monitor->changed);
+    pthread_mutex_destroy(&monitor->lock);
+    free(monitor);
+}
