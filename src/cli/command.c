@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include "cli/completion.h"
+#include "cli/manual.h"
 #include "cli/options.h"
 #include "cli/signals.h"
 #include "config/suggest.h"
@@ -11,14 +13,6 @@
 enum {
     LOG_OPTIONS = OPTION_LOG_LEVEL | OPTION_LOG_FORMAT,
     LOAD_OPTIONS = LOG_OPTIONS | OPTION_CONFIG | OPTION_SET,
-};
-
-struct command {
-    const char *name; /* one or two words */
-    const char *summary;
-    unsigned options;
-    bool stops_cleanly; /* the first SIGTERM or SIGINT only asks: see signals.h */
-    int (*run)(const struct command_args *args);
 };
 
 static const struct command commands[] = {
@@ -39,17 +33,28 @@ static const struct command commands[] = {
     {"config reference", "print all properties", OPTION_MARKDOWN | OPTION_MAN | OPTION_JSON_SCHEMA,
      false, cmd_config_reference},
     {"version", "print the version", 0, false, cmd_version},
+    {.name = NULL},
 };
-enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+const struct command *command_all(void) {
+    return commands;
+}
+
+/* Prints what was written, and frees it. */
+static int print(struct buf *text) {
+    struct err err = ERR_NONE;
+    bool ok = cli_print(text, &err);
+    buf_done(text);
+    return ok ? 0 : cli_fail(NULL, &err);
+}
 
 static int print_help(const struct command *command) {
     struct buf help;
-    struct err err = ERR_NONE;
     buf_init(&help, BUF_MAX_REQUEST);
     if (command == NULL) {
         buf_add_text(&help, "ddb2pulsar: DynamoDB change streams into Apache Pulsar\n\n"
                             "usage: ddb2pulsar COMMAND [OPTION]...\n\n");
-        for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        for (size_t i = 0; commands[i].name != NULL; i++) {
             buf_add_format(&help, "  %-18s %s\n", commands[i].name, commands[i].summary);
         }
         buf_add_text(&help, "\nddb2pulsar COMMAND --help lists a command's options.\n");
@@ -58,9 +63,21 @@ static int print_help(const struct command *command) {
                        command->summary);
         options_add_help(&help, command->options);
     }
-    bool ok = cli_print(&help, &err);
-    buf_done(&help);
-    return ok ? 0 : cli_fail(NULL, &err);
+    return print(&help);
+}
+
+static int print_manual(void) {
+    struct buf manual;
+    buf_init(&manual, BUF_MAX_REQUEST);
+    manual_add(&manual);
+    return print(&manual);
+}
+
+static int print_completion(int argc, char **argv) {
+    struct buf candidates;
+    buf_init(&candidates, BUF_MAX_REQUEST);
+    completion_add(&candidates, argc, argv);
+    return print(&candidates);
 }
 
 /* How many of the words are the command's name; 0: another command. */
@@ -77,13 +94,23 @@ static int match(const struct command *command, int argc, char **argv) {
     return argc > 1 && strcmp(space + 1, argv[1]) == 0 ? 2 : 0;
 }
 
+const struct command *command_find(int argc, char **argv, int *ret_words) {
+    for (const struct command *command = commands; argc > 0 && command->name != NULL; command++) {
+        *ret_words = match(command, argc, argv);
+        if (*ret_words > 0) {
+            return command;
+        }
+    }
+    return NULL;
+}
+
 /* The sentence for a word that starts no command, or only half of one. */
 static void explain_unknown(int argc, char **argv, struct err *err) {
     struct buf halves; /* what may follow the first word */
     buf_init(&halves, 256);
     size_t len = strlen(argv[0]);
     struct suggest suggest = {.word = str_make(argv[0], len)};
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; commands[i].name != NULL; i++) {
         const char *name = commands[i].name;
         suggest_offer(&suggest, name);
         if (strncmp(name, argv[0], len) == 0 && name[len] == ' ') {
@@ -143,11 +170,17 @@ int command_main(int argc, char **argv) {
     if (strcmp(argv[0], "--version") == 0) {
         return cmd_version(NULL);
     }
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        int words = match(&commands[i], argc, argv);
-        if (words > 0) {
-            return run(&commands[i], argc - words, argv + words);
-        }
+    /* For packages and shells, so no help lists them. */
+    if (strcmp(argv[0], "--man") == 0) {
+        return print_manual();
+    }
+    if (strcmp(argv[0], "--complete") == 0) {
+        return print_completion(argc - 1, argv + 1);
+    }
+    int words;
+    const struct command *command = command_find(argc, argv, &words);
+    if (command != NULL) {
+        return run(command, argc - words, argv + words);
     }
     explain_unknown(argc, argv, &err);
     return cli_fail(NULL, &err);

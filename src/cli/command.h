@@ -1,6 +1,6 @@
 /*
- * command: the commands of the program, and how they get their options. One table is the parser's, the help's and
- * the dispatcher's.
+ * command: the commands of the program, and how they get their options. One table is the parser's, the help's, the
+ * manual's, the completion's and the dispatcher's.
  *
  * A command returns the program's exit code. Results go to stdout, everything else to stderr.
  */
@@ -31,6 +31,19 @@ struct command_args {
     enum log_level log_level; /* already in force, as is the format */
     enum log_format log_format;
 };
+
+struct command {
+    const char *name; /* one or two words; NULL: behind the last one */
+    const char *summary;
+    unsigned options;   /* bits of options.h */
+    bool stops_cleanly; /* the first SIGTERM or SIGINT only asks: see signals.h */
+    int (*run)(const struct command_args *args);
+};
+
+/* In the order of the help. Static storage. */
+const struct command *command_all(void);
+/* The one whose name the words are or begin with; sets *ret_words to how many of them that takes. NULL: none. */
+const struct command *command_find(int argc, char **argv, int *ret_words);
 
 /* Finds the command, parses its options, runs it. Returns the exit code. */
 int command_main(int argc, char **argv);

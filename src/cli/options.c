@@ -5,38 +5,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct row {
-    unsigned bit;
-    char letter;       /* 0: none */
-    const char *name;  /* with "--" */
-    const char *value; /* how help calls its value; NULL: it takes none */
-    const char *text;
-};
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const positions[] = {"TRIM_HORIZON", "LATEST", NULL};
 
-static const struct row rows[] = {
+static const struct option rows[] = {
     {OPTION_CONFIG, 'c', "--config", "FILE",
-     "configuration, JSON or YAML; also Pulsar's source configuration file"},
-    {OPTION_SET, 0, "--set", "KEY=VALUE", "set a property; goes above environment and file"},
+     "configuration, JSON or YAML; also Pulsar's source configuration file", NULL},
+    {OPTION_SET, 0, "--set", "KEY=VALUE", "set a property; goes above environment and file", NULL},
     {OPTION_UNTIL_CAUGHT_UP, 0, "--until-caught-up", NULL,
-     "exit 0 when all shards are read up to now, delivered and checkpointed"},
+     "exit 0 when all shards are read up to now, delivered and checkpointed", NULL},
     {OPTION_TO, 0, "--to", "POSITION",
-     "TRIM_HORIZON, LATEST, a time as startAtTime takes it, or with --shard a sequence number"},
-    {OPTION_SHARD, 0, "--shard", "ID", "this shard alone"},
-    {OPTION_JSON, 0, "--json", NULL, "print JSON"},
-    {OPTION_MARKDOWN, 0, "--markdown", NULL, "print Markdown"},
-    {OPTION_MAN, 0, "--man", NULL, "print a manual page"},
-    {OPTION_JSON_SCHEMA, 0, "--json-schema", NULL, "print a JSON Schema, for editors"},
-    {OPTION_LOG_LEVEL, 0, "--log-level", "LEVEL", "error, warn, info (default) or debug"},
-    {OPTION_LOG_FORMAT, 0, "--log-format", "FORMAT", "text (default) or json, one object per line"},
-    {OPTION_HELP, 'h', "--help", NULL, "print this"},
+     "TRIM_HORIZON, LATEST, a time as startAtTime takes it, or with --shard a sequence number",
+     positions},
+    {OPTION_SHARD, 0, "--shard", "ID", "this shard alone", NULL},
+    {OPTION_JSON, 0, "--json", NULL, "print JSON", NULL},
+    {OPTION_MARKDOWN, 0, "--markdown", NULL, "print Markdown", NULL},
+    {OPTION_MAN, 0, "--man", NULL, "print a manual page", NULL},
+    {OPTION_JSON_SCHEMA, 0, "--json-schema", NULL, "print a JSON Schema, for editors", NULL},
+    {OPTION_LOG_LEVEL, 0, "--log-level", "LEVEL", "error, warn, info (default) or debug", levels},
+    {OPTION_LOG_FORMAT, 0, "--log-format", "FORMAT", "text (default) or json, one object per line",
+     formats},
+    {OPTION_HELP, 'h', "--help", NULL, "print this", NULL},
+    {.name = NULL},
 };
-enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
-/* By "-c", "--config" or "--config=...". Sets *ret_value to what is behind '=', or NULL. */
-static const struct row *find(unsigned allowed, const char *word, const char **ret_value) {
+const struct option *options_all(void) {
+    return rows;
+}
+
+const struct option *options_find(unsigned allowed, const char *word, const char **ret_value) {
     size_t len = strcspn(word, "=");
     *ret_value = word[len] == '=' ? word + len + 1 : NULL;
-    for (size_t i = 0; i < ROW_COUNT; i++) {
+    for (size_t i = 0; rows[i].name != NULL; i++) {
         bool is_letter = len == 2 && rows[i].letter != 0 && word[1] == rows[i].letter;
         if ((rows[i].bit & allowed) != 0 &&
             (is_letter || str_is(str_make(word, len), rows[i].name))) {
@@ -49,7 +50,7 @@ static const struct row *find(unsigned allowed, const char *word, const char **r
 static bool fail_unknown(const char *command, unsigned allowed, const char *word, struct err *err) {
     size_t len = strcspn(word, "="); /* what is behind it may be a secret */
     struct suggest suggest = {.word = str_make(word, len)};
-    for (size_t i = 0; i < ROW_COUNT; i++) {
+    for (size_t i = 0; rows[i].name != NULL; i++) {
         if ((rows[i].bit & allowed) != 0) {
             suggest_offer(&suggest, rows[i].name);
         }
@@ -62,7 +63,7 @@ static bool fail_unknown(const char *command, unsigned allowed, const char *word
                    command, (int)len, word, command);
 }
 
-static bool store_form(const char *command, const struct row *row, enum command_form form,
+static bool store_form(const char *command, const struct option *row, enum command_form form,
                        struct command_args *args, struct err *err) {
     if (args->form != COMMAND_FORM_TEXT && args->form != form) {
         return err_set(err, ERR_USAGE, "%s: %s contradicts another option", command, row->name);
@@ -71,7 +72,7 @@ static bool store_form(const char *command, const struct row *row, enum command_
     return true;
 }
 
-static bool store(const char *command, const struct row *row, const char *value,
+static bool store(const char *command, const struct option *row, const char *value,
                   struct options *options, struct err *err) {
     struct command_args *args = &options->args;
     switch (row->bit) {
@@ -136,7 +137,7 @@ bool options_parse(const char *command, unsigned allowed, int argc, char **argv,
             ok = err_set(err, ERR_USAGE, "%s takes no argument \"%s\"", command, argv[i]);
             break;
         }
-        const struct row *row = find(allowed | OPTION_HELP, argv[i], &value);
+        const struct option *row = options_find(allowed | OPTION_HELP, argv[i], &value);
         if (row == NULL) {
             ok = fail_unknown(command, allowed | OPTION_HELP, argv[i], err);
         } else if (row->value == NULL && value != NULL) {
@@ -166,8 +167,8 @@ void options_done(struct options *options) {
 }
 
 void options_add_help(struct buf *to, unsigned allowed) {
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        const struct row *row = &rows[i];
+    for (size_t i = 0; rows[i].name != NULL; i++) {
+        const struct option *row = &rows[i];
         if ((row->bit & (allowed | OPTION_HELP)) == 0) {
             continue;
         }

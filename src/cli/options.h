@@ -20,6 +20,20 @@ enum {
     OPTION_JSON_SCHEMA = 1 << 11,
 };
 
+struct option {
+    unsigned bit;
+    char letter;       /* 0: none */
+    const char *name;  /* with "--"; NULL: behind the last one */
+    const char *value; /* how help calls its value; NULL: it takes none */
+    const char *text;
+    const char *const *choices; /* some or all of its values, for completion; NULL: none */
+};
+
+/* Static storage. */
+const struct option *options_all(void);
+/* One of the allowed by "-c", "--config" or "--config=...". Sets *ret_value to what is behind '=', or NULL. */
+const struct option *options_find(unsigned allowed, const char *word, const char **ret_value);
+
 struct options {
     struct command_args args;
     const char **sets; /* owned array; its texts are argv's */

@@ -1,5 +1,6 @@
 #include "config/config_docs.h"
 
+#include "base/man.h"
 #include "config/client_conf.h"
 #include "config/property.h"
 #include "config/source_key.h"
@@ -189,34 +190,18 @@ void config_docs_markdown(struct buf *to) {
     add_markdown_keys(to, "Keys of client.conf", client_conf_keys());
 }
 
-/* Text of a manual page: no word of it is a request or an escape, and '`' is Markdown's. */
-static void add_man(struct buf *to, const char *text) {
-    for (; *text != '\0'; text++) {
-        if (*text == '\\') {
-            buf_add_text(to, "\\e");
-        } else if (*text == '-') {
-            buf_add_text(to, "\\-");
-        } else if ((*text == '.' || *text == '\'') && to->len > 0 &&
-                   buf_text(to)[to->len - 1] == '\n') {
-            buf_add_format(to, "\\&%c", *text);
-        } else if (*text != '`') {
-            buf_add_char(to, *text);
-        }
-    }
-}
-
 static void add_man_property(struct buf *to, enum config_key key) {
     const struct property *row = property_of(key);
     struct buf kind;
     buf_init(&kind, 512);
+    buf_add_text(&kind, " (");
     add_kind(&kind, key);
     if (row->default_text[0] != '\0') {
         buf_add_format(&kind, "; default %s", row->default_text);
     }
-    buf_add_format(to, ".TP\n.BR %s \" (", row->name);
-    add_man(to, buf_text(&kind));
-    buf_add_text(to, row->secret ? "; secret)\"\n" : ")\"\n");
-    add_man(to, row->text);
+    buf_add_text(&kind, row->secret ? "; secret)" : ")");
+    man_add_item(to, row->name, buf_text(&kind));
+    man_add(to, row->text);
     buf_add_char(to, '\n');
     buf_done(&kind);
 }
@@ -227,14 +212,14 @@ static void add_man_keys(struct buf *to, const char *title, const struct source_
         if (!is_news(row)) {
             continue;
         }
-        buf_add_format(to, ".TP\n.B %s\n", row->path);
+        man_add_item(to, row->path, "");
         if (row->kind == SOURCE_KEY_ALIAS) {
             buf_add_format(to, "the property %s", property_of(row->key)->name);
         } else {
             buf_add_text(to, row->kind == SOURCE_KEY_IGNORED   ? "Ignored: "
                              : row->kind == SOURCE_KEY_REFUSED ? "Refused: "
                                                                : "");
-            add_man(to, row->text);
+            man_add(to, row->text);
         }
         buf_add_char(to, '\n');
     }
@@ -247,15 +232,15 @@ void config_docs_man(struct buf *to) {
                      ".SH NAME\n"
                      "ddb2pulsar.yaml \\- configuration of ddb2pulsar\n"
                      ".SH DESCRIPTION\n");
-    add_man(to, intro);
+    man_add(to, intro);
     buf_add_text(to, ".PP\n");
-    add_man(to, values);
+    man_add(to, values);
     for (size_t i = 0; i < item_count; i++) {
         if (items[i].title == NULL) {
             add_man_property(to, items[i].key);
         } else {
             buf_add_format(to, ".SH %s\n", items[i].title);
-            add_man(to, items[i].text);
+            man_add(to, items[i].text);
             buf_add_char(to, '\n');
         }
     }

@@ -1,5 +1,6 @@
 /* ddb2pulsar-perf: loads a Pulsar topic and measures the producer of src/pulsar. */
 
+#include "base/man.h"
 #include "perf/load.h"
 #include "perf/report.h"
 
@@ -35,17 +36,44 @@ static bool print(const struct buf *text, struct err *err) {
     return true;
 }
 
+static const char *const summary =
+    "Sends messages to a Pulsar topic and prints messages/s, MB/s, latency from "
+    "send to receipt,\nCPU time and peak memory of this program. SIGINT and "
+    "SIGTERM end it early, with its results.\n";
+
 static int print_help(struct err *err) {
     struct buf help;
     buf_init(&help, BUF_MAX_REQUEST);
-    buf_add_text(&help,
-                 "usage: ddb2pulsar-perf --service-url URL --topic TOPIC [OPTION]...\n\n"
-                 "Sends messages to a Pulsar topic and prints messages/s, MB/s, latency from "
-                 "send to receipt,\nCPU time and peak memory of this program. SIGINT and "
-                 "SIGTERM end it early, with its results.\n\n");
+    buf_add_format(&help,
+                   "usage: ddb2pulsar-perf --service-url URL --topic TOPIC [OPTION]...\n\n%s\n",
+                   summary);
     perf_options_add_help(&help);
     bool ok = print(&help, err);
     buf_done(&help);
+    return ok ? 0 : fail(err);
+}
+
+static int print_manual(struct err *err) {
+    struct buf manual;
+    buf_init(&manual, BUF_MAX_REQUEST);
+    buf_add_text(&manual, ".\\\" Written by `ddb2pulsar-perf --man` from src/perf; edit that.\n"
+                          ".TH DDB2PULSAR-PERF 1\n"
+                          ".SH NAME\n"
+                          "ddb2pulsar\\-perf \\- load a Pulsar topic\n"
+                          ".SH SYNOPSIS\n"
+                          ".B ddb2pulsar\\-perf\n"
+                          "\\fB\\-\\-service\\-url\\fR \\fIURL\\fR \\fB\\-\\-topic\\fR "
+                          "\\fITOPIC\\fR [\\fIOPTION\\fR]...\n"
+                          ".SH DESCRIPTION\n");
+    man_add(&manual, summary);
+    buf_add_text(&manual, ".SH OPTIONS\n");
+    perf_options_add_man(&manual);
+    buf_add_text(&manual, ".SH EXIT STATUS\n"
+                          "0 when it was measured, else as \\fBddb2pulsar\\fR(1).\n"
+                          ".SH SEE ALSO\n"
+                          ".BR ddb2pulsar (1)\n");
+    bool ok = print(&manual, err);
+    buf_done(&manual);
     return ok ? 0 : fail(err);
 }
 
@@ -156,6 +184,9 @@ int main(int argc, char **argv) {
     }
     if (options.help) {
         return print_help(&err);
+    }
+    if (options.man) {
+        return print_manual(&err);
     }
     if (options.version) {
         (void)printf("ddb2pulsar-perf %s (%s)\n", D2P_VERSION, D2P_COMMIT);

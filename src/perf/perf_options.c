@@ -1,5 +1,7 @@
 #include "perf/perf_options.h"
 
+#include "base/man.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,6 +19,8 @@ struct row {
 };
 
 #define AT(member) offsetof(struct perf_options, member)
+
+enum { OPTION_MAX = 48 }; /* bytes of an option and how its value is called */
 
 enum { SECONDS_MAX = 7 * 24 * 3600, RATE_MAX = 100 * 1000 * 1000, MIB = 1024 * 1024 };
 
@@ -54,6 +58,7 @@ static const struct row rows[] = {
     {"--quiet", NULL, FLAG, AT(quiet), 0, 0, "no line for every second on stderr"},
     {"--log-level", "LEVEL", LEVEL, AT(log_level), 0, 0, "error, warn (default), info or debug"},
     {"--version", NULL, FLAG, AT(version), 0, 0, "print the version"},
+    {"--man", NULL, FLAG, AT(man), 0, 0, "print a manual page"},
     {"--help", NULL, FLAG, AT(help), 0, 0, "print this"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
@@ -160,7 +165,7 @@ bool perf_options_parse(int argc, char **argv, struct perf_options *ret_options,
     if (!parse_words(argc, argv, &options, err)) {
         return false;
     }
-    if (!options.help && !options.version) {
+    if (!options.help && !options.man && !options.version) {
         if (options.service_url == NULL || options.topic == NULL) {
             return err_set(err, ERR_USAGE, "%s is missing; --help lists the options",
                            options.service_url == NULL ? "--service-url" : "--topic");
@@ -173,11 +178,26 @@ bool perf_options_parse(int argc, char **argv, struct perf_options *ret_options,
     return true;
 }
 
+/* "--topic TOPIC". */
+static void describe(const struct row *row, char to[OPTION_MAX]) {
+    (void)snprintf(to, OPTION_MAX, "%s%s%s", row->name, row->value != NULL ? " " : "",
+                   row->value != NULL ? row->value : "");
+}
+
 void perf_options_add_help(struct buf *to) {
     for (size_t i = 0; i < ROW_COUNT; i++) {
-        char left[48];
-        (void)snprintf(left, sizeof left, "%s%s%s", rows[i].name, rows[i].value != NULL ? " " : "",
-                       rows[i].value != NULL ? rows[i].value : "");
+        char left[OPTION_MAX];
+        describe(&rows[i], left);
         buf_add_format(to, "  %-27s %s\n", left, rows[i].text);
+    }
+}
+
+void perf_options_add_man(struct buf *to) {
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        char word[OPTION_MAX];
+        describe(&rows[i], word);
+        man_add_item(to, word, "");
+        man_add(to, rows[i].text);
+        buf_add_char(to, '\n');
     }
 }

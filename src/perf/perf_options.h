@@ -36,6 +36,7 @@ struct perf_options {
     bool quiet;
     enum log_level log_level;
     bool help; /* then the rest is not checked */
+    bool man;
     bool version;
 };
 
@@ -44,5 +45,7 @@ bool perf_options_parse(int argc, char **argv, struct perf_options *ret_options,
 
 /* One line per option. */
 void perf_options_add_help(struct buf *to);
+/* The same as items of a manual page. */
+void perf_options_add_man(struct buf *to);
 
 #endif

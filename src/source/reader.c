@@ -541,7 +541,9 @@ static bool put(struct reader *reader) {
         return true;
     case DELIVERY_LATER:
         window_pop(&reader->window);
-        if (!delivery_tells(&reader->delivery)) {
+        if (delivery_tells(&reader->delivery)) {
+            reader->waits = true;
+        } else {
             worker_wait(reader->worker, reader);
         }
         return false;
@@ -569,6 +571,7 @@ static void walk_failed(struct reader *reader, const struct err *err) {
 }
 
 static void feed(struct reader *reader) {
+    reader->waits = false;
     if (!holds_lease(reader)) {
         return; /* goes on when it was renewed */
     }
@@ -890,8 +893,8 @@ void reader_free(struct reader *reader) {
 }
 
 bool reader_should_read(const struct reader *reader) {
-    return reader->state < READER_DRAINING && !reader->queued && reader->called_off == 0 &&
-           holds_lease(reader);
+    return reader->state < READER_DRAINING && !reader->queued && !reader->waits &&
+           reader->called_off == 0 && holds_lease(reader);
 }
 
 uint64_t reader_behind_ms(const struct reader *reader) {

@@ -86,6 +86,7 @@ struct reader {
     enum shard_result result;
     struct aws_linked_list_node queue_node; /* in the worker's list of readers waiting for room */
     bool queued;
+    bool waits; /* for its session in the sink, or the session's base */
     /* Of the window, what the sink took and did not send, since the lease had run out. While there is some, nothing more
      * is sent; it is read again once the rest is acknowledged and the lease is held. */
     uint32_t called_off;

@@ -116,7 +116,7 @@ static void the_manual_page_has_no_requests_of_its_texts(void **state) {
     const char *text = buf_text(&man);
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         char heading[128];
-        (void)snprintf(heading, sizeof heading, "\n.TP\n.BR %s \" (",
+        (void)snprintf(heading, sizeof heading, "\n.TP\n.BR \"%s\" \" (",
                        property_of((enum config_key)i)->name);
         assert_int_equal(count_of(text, heading), 1);
     }
