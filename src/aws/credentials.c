@@ -2,12 +2,12 @@
 
 #include "aws/credentials_chain.h"
 #include "aws/credentials_plugin.h"
+#include "aws/sts.h"
 #include "base/backoff.h"
 #include "base/lane.h"
 #include "base/log.h"
 
 #include <aws/auth/credentials.h>
-#include <aws/http/proxy.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -25,7 +25,6 @@ enum {
     MIN_GAP_MS = 1000,           /* between two fetches, however often a refresh is asked for */
     FAILED_BASE_MS = 1000,
     FAILED_MAX_MS = 60000,
-    ROLE_SECONDS = 3600,
     TRIED_MAX = 2048,
 };
 
@@ -53,6 +52,10 @@ struct credentials {
     char *role_arn; /* NULL: none */
     char *role_session;
     char *external_id;
+    char *role_tags;
+    char *sts_endpoint;
+    char *sts_region;
+    char *user_agent;
     struct aws_tls_ctx *tls;
 };
 
@@ -81,6 +84,10 @@ static void unref(struct credentials *credentials) {
     free(credentials->role_arn);
     free(credentials->role_session);
     free(credentials->external_id);
+    wipe(credentials->role_tags); /* a copy of the whole parameter */
+    free(credentials->sts_endpoint);
+    free(credentials->sts_region);
+    free(credentials->user_agent);
     pthread_cond_destroy(&credentials->changed);
     pthread_mutex_destroy(&credentials->lock);
     free(credentials);
@@ -95,44 +102,8 @@ static struct timespec deadline_in(uint64_t ms) {
     return now;
 }
 
-/* ---- Providers. */
-
 static struct aws_byte_cursor cursor_of(const char *text) {
     return text == NULL ? (struct aws_byte_cursor){0} : aws_byte_cursor_from_c_str(text);
-}
-
-static const struct proxy_env_var_settings proxy = {.env_var_type = AWS_HPEV_ENABLE};
-
-static struct aws_credentials_provider *new_static(struct aws_credentials *keys) {
-    struct aws_credentials_provider_static_options options = {
-        .access_key_id = aws_credentials_get_access_key_id(keys),
-        .secret_access_key = aws_credentials_get_secret_access_key(keys),
-        .session_token = aws_credentials_get_session_token(keys),
-    };
-    return aws_credentials_provider_new_static(aws_default_allocator(), &options);
-}
-
-/* The role, assumed with these keys. */
-static struct aws_credentials_provider *new_role(const struct credentials *credentials,
-                                                 struct lane *lane, struct aws_credentials *keys) {
-    struct aws_credentials_provider *base = new_static(keys);
-    if (base == NULL) {
-        return NULL;
-    }
-    struct aws_credentials_provider_sts_options options = {
-        .bootstrap = lane_bootstrap(lane),
-        .tls_ctx = credentials->tls,
-        .creds_provider = base,
-        .role_arn = cursor_of(credentials->role_arn),
-        .session_name = cursor_of(credentials->role_session),
-        .external_id = cursor_of(credentials->external_id),
-        .duration_seconds = ROLE_SECONDS,
-        .proxy_ev_settings = &proxy,
-    };
-    struct aws_credentials_provider *role =
-        aws_credentials_provider_new_sts(aws_default_allocator(), &options);
-    aws_credentials_provider_release(base);
-    return role;
 }
 
 static struct aws_credentials *new_given_keys(const struct credentials *credentials) {
@@ -245,17 +216,116 @@ static struct aws_credentials *search(struct credentials *credentials, struct la
     return keys;
 }
 
-static struct aws_credentials *assume(struct credentials *credentials, struct lane *lane,
-                                      struct aws_credentials *base, const char *source,
-                                      struct err *err) {
-    struct aws_credentials_provider *provider = new_role(credentials, lane, base);
-    int error = aws_last_error();
-    struct aws_credentials *keys = provider == NULL ? NULL : ask(credentials, provider, &error);
-    if (keys == NULL) {
-        err_set(err, ERR_AWS_NO_CREDENTIALS, "the role %s cannot be assumed by %s: %s",
-                credentials->role_arn, source, reason_of(error));
+/* ---- A role. */
+
+/* The thread makes one and waits for its end; the lane works on it. */
+struct assumption {
+    struct credentials *credentials;
+    struct lane *lane;
+    struct sts_options options;
+    struct lane_message start;
+    struct lane_message cancel;
+    struct sts *sts; /* on the lane; NULL when it has ended */
+    /* With the credentials' lock. */
+    bool ended;
+    bool cancel_ended; /* no message of it is on its way */
+    struct aws_credentials *keys;
+    struct err err;
+};
+
+static void on_role(void *ctx, const struct err *err, struct aws_credentials *keys) {
+    struct assumption *assumption = ctx;
+    struct credentials *credentials = assumption->credentials;
+    assumption->sts = NULL;
+    pthread_mutex_lock(&credentials->lock);
+    assumption->ended = true;
+    if (keys != NULL) {
+        aws_credentials_acquire(keys);
+        assumption->keys = keys;
+    } else {
+        assumption->err = *err;
     }
-    return keys;
+    pthread_cond_broadcast(&credentials->changed);
+    pthread_mutex_unlock(&credentials->lock);
+}
+
+static void start_assumption(void *ctx) {
+    struct assumption *assumption = ctx;
+    struct err err = ERR_NONE;
+    assumption->sts =
+        sts_assume_role(assumption->lane, &assumption->options, on_role, assumption, &err);
+    if (assumption->sts == NULL) {
+        on_role(assumption, &err, NULL);
+    }
+}
+
+static void cancel_assumption(void *ctx) {
+    struct assumption *assumption = ctx;
+    struct credentials *credentials = assumption->credentials;
+    if (assumption->sts != NULL) {
+        sts_cancel(assumption->sts);
+    }
+    pthread_mutex_lock(&credentials->lock);
+    assumption->cancel_ended = true;
+    pthread_cond_broadcast(&credentials->changed);
+    pthread_mutex_unlock(&credentials->lock);
+}
+
+/* With the lock held, but for the time of waiting. */
+static void wait_for_end(struct assumption *assumption) {
+    struct credentials *credentials = assumption->credentials;
+    while (!assumption->ended && !credentials->stop) {
+        pthread_cond_wait(&credentials->changed, &credentials->lock);
+    }
+    if (!assumption->ended) {
+        lane_post(assumption->lane, &assumption->cancel, cancel_assumption, assumption);
+        while (!assumption->ended || !assumption->cancel_ended) {
+            pthread_cond_wait(&credentials->changed, &credentials->lock);
+        }
+    }
+}
+
+static struct str str_of_cursor(struct aws_byte_cursor cursor) {
+    return str_make((const char *)cursor.ptr, cursor.len);
+}
+
+/* By these keys, which source names. With the lock held, but for the time of waiting. */
+static struct aws_credentials *assume(struct credentials *credentials, struct lane *lane,
+                                      struct aws_credentials *keys, const char *source,
+                                      struct err *err) {
+    const struct credentials_options by = {
+        .access_key = str_of_cursor(aws_credentials_get_access_key_id(keys)),
+        .secret_key = str_of_cursor(aws_credentials_get_secret_access_key(keys)),
+        .session_token = str_of_cursor(aws_credentials_get_session_token(keys)),
+    };
+    struct credentials *base = credentials_new(&by, err);
+    if (base == NULL) {
+        return NULL;
+    }
+    struct assumption assumption = {
+        .credentials = credentials,
+        .lane = lane,
+        .options =
+            {
+                .endpoint = str_of(credentials->sts_endpoint),
+                .region = str_of(credentials->sts_region),
+                .user_agent = str_of(credentials->user_agent),
+                .role_arn = str_of(credentials->role_arn),
+                .role_session = str_of(credentials->role_session),
+                .external_id = str_of(credentials->external_id),
+                .tags = str_of(credentials->role_tags),
+                .credentials = base,
+                .tls = credentials->tls,
+            },
+    };
+    lane_post(lane, &assumption.start, start_assumption, &assumption);
+    wait_for_end(&assumption);
+    credentials_free(base);
+    if (assumption.keys == NULL) {
+        err_set(err, ERR_AWS_NO_CREDENTIALS, "the role %s cannot be assumed by %s: %s",
+                credentials->role_arn, source, assumption.err.text);
+    }
+    return assumption.keys;
 }
 
 static struct aws_credentials *ask_plugin(struct credentials *credentials, struct err *err) {
@@ -379,12 +449,19 @@ static bool copy_options(struct credentials *credentials,
         credentials->role_session =
             str_dup(options->role_session.len > 0 ? options->role_session : STR("ddb2pulsar"));
         credentials->external_id = dup_or_null(options->external_id);
+        credentials->role_tags = dup_or_null(options->role_tags);
+        credentials->sts_endpoint = str_dup(options->sts_endpoint);
+        credentials->sts_region = str_dup(options->sts_region);
+        credentials->user_agent = str_dup(options->user_agent);
     }
     credentials->tls = options->tls;
     return (!given || (credentials->access_key != NULL && credentials->secret_key != NULL)) &&
            (options->session_token.len == 0 || !given || credentials->session_token != NULL) &&
-           (!role || (credentials->role_arn != NULL && credentials->role_session != NULL)) &&
-           (options->external_id.len == 0 || !role || credentials->external_id != NULL);
+           (!role || (credentials->role_arn != NULL && credentials->role_session != NULL &&
+                      credentials->sts_endpoint != NULL && credentials->sts_region != NULL &&
+                      credentials->user_agent != NULL)) &&
+           (options->external_id.len == 0 || !role || credentials->external_id != NULL) &&
+           (options->role_tags.len == 0 || !role || credentials->role_tags != NULL);
 }
 
 static bool open_plugin(struct credentials *credentials, const struct credentials_options *options,

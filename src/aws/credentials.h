@@ -23,6 +23,10 @@ struct credentials_options {
     struct str role_arn;      /* not empty: the keys of this role, assumed with the keys above */
     struct str role_session;  /* its session name; empty means "ddb2pulsar" */
     struct str external_id;   /* may be empty */
+    struct str role_tags;     /* of its session, see sts_add_tags; may be empty */
+    struct str sts_endpoint;  /* with a role: URL of the service that gives its keys, */
+    struct str sts_region;    /* and for the signature */
+    struct str user_agent;    /* shown there */
     struct aws_tls_ctx *tls;  /* shared client context; borrowed for the life of the credentials */
 };
 

@@ -198,6 +198,7 @@ static bool build(struct exchange *exchange) {
     const struct exchange_request *request = &exchange->request;
     struct aws_allocator *allocator = aws_default_allocator();
     struct aws_byte_cursor body = cursor_of(request->body);
+    bool form = request->target.len == 0;
     char length[24];
     (void)snprintf(length, sizeof length, "%zu", request->body.len);
     struct aws_http_message *message = aws_http_message_new_request(allocator);
@@ -210,8 +211,10 @@ static bool build(struct exchange *exchange) {
     return aws_http_message_set_request_method(message, aws_http_method_post) == 0 &&
            aws_http_message_set_request_path(message, aws_byte_cursor_from_c_str("/")) == 0 &&
            add_header(message, "Host", str_of(exchange->endpoint->url.authority)) &&
-           add_header(message, "Content-Type", STR("application/x-amz-json-1.0")) &&
-           add_header(message, "X-Amz-Target", request->target) &&
+           add_header(message, "Content-Type",
+                      form ? STR("application/x-www-form-urlencoded")
+                           : STR("application/x-amz-json-1.0")) &&
+           (form || add_header(message, "X-Amz-Target", request->target)) &&
            add_header(message, "Content-Length", str_of(length)) &&
            add_header(message, "User-Agent", request->user_agent);
 }

@@ -26,7 +26,7 @@ enum exchange_state { EXCHANGE_IDLE, EXCHANGE_CONNECTING, EXCHANGE_SENT };
 
 /* All borrowed while the exchange is not idle, but for keys, which are needed until it is sent. */
 struct exchange_request {
-    struct str target;
+    struct str target; /* empty: the body is a form */
     struct str body;
     struct str region;
     struct str signing_name;

@@ -1,5 +1,6 @@
 #include "aws/reply_error.h"
 
+#include "aws/xml.h"
 #include "base/json.h"
 
 #include <aws/http/http.h>
@@ -98,6 +99,10 @@ static struct str bare_code(struct str type) {
 }
 
 enum reply_advice reply_error(int status, struct str error_type, struct str body, struct err *err) {
+    struct buf xml_code;
+    struct buf xml_message;
+    buf_init(&xml_code, BODY_MAX_BYTES);
+    buf_init(&xml_message, BODY_MAX_BYTES);
     struct aws_json_value *json = body.len <= BODY_MAX_BYTES ? json_parse(body) : NULL;
     struct str type = json_str(json, "__type");
     if (type.len == 0) {
@@ -106,6 +111,11 @@ enum reply_advice reply_error(int status, struct str error_type, struct str body
     struct str message = json_str(json, "message");
     if (message.len == 0) {
         message = json_str(json, "Message");
+    }
+    if (json == NULL && body.len <= BODY_MAX_BYTES && xml_add_text(&xml_code, body, "Code")) {
+        (void)xml_add_text(&xml_message, body, "Message");
+        type = buf_str(&xml_code);
+        message = buf_str(&xml_message);
     }
     struct str code = bare_code(type.len > 0 ? type : error_type);
 
@@ -129,5 +139,7 @@ enum reply_advice reply_error(int status, struct str error_type, struct str body
                 message.len > 0 ? ": " : "", STR_FMT(message), hint);
     }
     json_free(json);
+    buf_done(&xml_code);
+    buf_done(&xml_message);
     return meaning.advice;
 }

@@ -16,7 +16,7 @@ enum reply_advice {
 };
 
 /* status: of HTTP, not 200. error_type: the header x-amzn-ErrorType, used when the body names no code; may be empty.
- * body: JSON, HTML, anything or nothing. The AWS common library must be initialised. */
+ * body: JSON, XML of the query protocol, HTML, anything or nothing. The AWS common library must be initialised. */
 enum reply_advice reply_error(int status, struct str error_type, struct str body, struct err *err);
 
 #endif

@@ -15,9 +15,10 @@ struct service;
 struct service_call; /* a call under way; valid until its callback returns or it is cancelled */
 
 struct service_request {
-    struct str target;      /* e.g. "DynamoDBStreams_20120810.GetRecords"; static storage */
-    struct str body;        /* JSON; copied */
-    uint32_t attempts;      /* tries in all; 0 means 4 */
+    struct str target; /* e.g. "DynamoDBStreams_20120810.GetRecords"; static storage. Empty: of the
+                               query protocol, whose body is a form and whose replies are XML */
+    struct str body;   /* JSON; copied */
+    uint32_t attempts; /* tries in all; 0 means 4 */
     uint32_t deadline_ms;   /* for all tries together; 0 means 30,000 */
     size_t max_reply_bytes; /* 0 means BUF_MAX_REPLY */
     /* Called with ctx instead of done when the call is cancelled or the service is closed, so that whatever ctx

@@ -49,12 +49,17 @@ bool service_host_url(const struct service_host_options *options, char *to, size
     }
     /* All of GovCloud's hosts are FIPS hosts; those of one stack have no name of their own for it. */
     bool fips = options->fips && (options->dualstack || !str_starts(region, "us-gov-"));
-    const char *streams = options->kind == SERVICE_HOST_TABLE ? ""
-                          : options->dualstack                ? "streams-"
-                                                              : "streams.";
-    int len = snprintf(to, capacity, "https://%sdynamodb%s.%.*s.%s", streams, fips ? "-fips" : "",
-                       STR_FMT(region),
-                       options->dualstack ? partition->dualstack_suffix : partition->suffix);
+    static const char *const names[] = {
+        [SERVICE_HOST_STREAMS] = "streams.dynamodb",
+        [SERVICE_HOST_TABLE] = "dynamodb",
+        [SERVICE_HOST_STS] = "sts",
+    };
+    const char *name = options->kind == SERVICE_HOST_STREAMS && options->dualstack
+                           ? "streams-dynamodb"
+                           : names[options->kind];
+    int len =
+        snprintf(to, capacity, "https://%s%s.%.*s.%s", name, fips ? "-fips" : "", STR_FMT(region),
+                 options->dualstack ? partition->dualstack_suffix : partition->suffix);
     return (len > 0 && (size_t)len < capacity) ||
            err_set(err, ERR_CONFIG, "\"%.*s\" is no region's name", STR_FMT(region));
 }

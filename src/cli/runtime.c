@@ -74,15 +74,17 @@ struct runtime {
 
 static bool choose_endpoint(const struct config *config, enum service_host_kind kind,
                             char to[ENDPOINT_MAX], struct err *err) {
-    bool table = kind == SERVICE_HOST_TABLE;
-    const char *configured = table ? config->dynamo_endpoint : config->aws_endpoint;
+    bool streams = kind == SERVICE_HOST_STREAMS;
+    const char *configured = streams                      ? config->aws_endpoint
+                             : kind == SERVICE_HOST_TABLE ? config->dynamo_endpoint
+                                                          : config->sts_endpoint;
     if (configured[0] != '\0') {
         return str_copy(str_of(configured), to, ENDPOINT_MAX) ||
                err_set(err, ERR_CONFIG, "endpoint too long: %s", configured);
     }
     const struct service_host_options options = {
         .kind = kind,
-        .region = str_of(table ? config->table_region : config->streams_region),
+        .region = str_of(streams ? config->streams_region : config->table_region),
         .fips = config->use_fips,
         .dualstack = config->use_dualstack,
     };
@@ -117,6 +119,11 @@ static struct aws_tls_ctx *new_tls(const struct config *config, struct err *err)
 
 static struct credentials *new_credentials(const struct runtime *runtime,
                                            const struct config_access *access, struct err *err) {
+    char sts_endpoint[ENDPOINT_MAX] = "";
+    if (access->role_arn[0] != '\0' &&
+        !choose_endpoint(runtime->config, SERVICE_HOST_STS, sts_endpoint, err)) {
+        return NULL;
+    }
     struct credentials_options options = {
         .plugin = str_of(access->plugin),
         .plugin_param = str_of(access->plugin_param),
@@ -126,6 +133,10 @@ static struct credentials *new_credentials(const struct runtime *runtime,
         .role_arn = str_of(access->role_arn),
         .role_session = str_of(access->role_session),
         .external_id = str_of(access->external_id),
+        .role_tags = str_of(access->role_tags),
+        .sts_endpoint = str_of(sts_endpoint),
+        .sts_region = str_of(runtime->config->table_region),
+        .user_agent = str_of(runtime->user_agent),
         .tls = runtime->tls,
     };
     return credentials_new(&options, err);

@@ -455,6 +455,7 @@ void config_free(struct config *config) {
     free(config->streams_region);
     free(config->table_region);
     free(config->lease_table);
+    free(config->sts_endpoint);
     free(config->ca_bundle);
     config_access_done(&config->access);
     config_access_done(&config->table_access);

@@ -56,6 +56,7 @@ struct config_access {
     char *role_arn; /* not empty: the keys of this role, assumed with the default chain's */
     char *role_session;
     char *external_id;
+    char *role_tags; /* JSON with the role's session tags, see aws/sts.h; may be empty */
 };
 
 /* There is one of it, and its fields stand as the reference has them. NOLINTNEXTLINE(*-optin.performance.Padding) */
@@ -72,8 +73,9 @@ struct config {
     struct config_access access;
     struct config_access table_access; /* with has_table_access; else it is the same */
     bool has_table_access;
-    char *ca_bundle; /* by AWS's variable; empty: the system's store */
-    bool use_fips;   /* by AWS's variables, for endpoints that are not given */
+    char *sts_endpoint; /* by AWS's variables; empty: the region's */
+    char *ca_bundle;    /* by AWS's variable; empty: the system's store */
+    bool use_fips;      /* by AWS's variables, for endpoints that are not given */
     bool use_dualstack;
     bool source_file; /* the file has the form of Pulsar's SourceConfig */
 

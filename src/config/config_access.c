@@ -1,5 +1,6 @@
 #include "config/config_access.h"
 
+#include "aws/sts.h"
 #include "config/config_file.h"
 #include "config/config_report.h"
 #include "config/config_value.h"
@@ -32,11 +33,30 @@ static bool copy_member(char **field, const struct config_file *param, const cha
     return config_derive(field, str_of(param_member(param, name)), err);
 }
 
+/* They need the text itself, since a list is lost in param. */
+static bool check_tags(const struct config *config, enum config_key key,
+                       const struct config_file *param, const char *allowed,
+                       struct config_access *to, struct err *err) {
+    if (config_file_find(param, STR("tags")) == NULL &&
+        config_file_find(param, STR("transitiveTagKeys")) == NULL) {
+        return true;
+    }
+    struct str text = str_of(config->texts[key]);
+    struct buf form;
+    struct err why = ERR_NONE;
+    buf_init(&form, BUF_MAX_REQUEST);
+    bool good = sts_add_tags(&form, text, &why);
+    buf_done(&form);
+    return good ? config_derive(&to->role_tags, text, err)
+                : config_fail(config, key, err, "%s; %s", why.text, allowed);
+}
+
 /* With STSAssumeRoleProviderPlugin: the role, assumed with the default chain's keys. */
 static bool check_role(const struct config *config, enum config_key key, struct config_access *to,
                        struct err *err) {
     static const char allowed[] = "allowed: {\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, "
-                                  "optionally with \"externalId\"";
+                                  "optionally with \"externalId\", \"tags\":{\"KEY\":\"VALUE\"} "
+                                  "and \"transitiveTagKeys\":[\"KEY\"]";
     struct config_file param;
     if (!open_param(config, key, allowed, &param, err)) {
         return false;
@@ -47,7 +67,8 @@ static bool check_role(const struct config *config, enum config_key key, struct 
     } else {
         ok = copy_member(&to->role_arn, &param, "roleArn", err) &&
              copy_member(&to->role_session, &param, "roleSessionName", err) &&
-             copy_member(&to->external_id, &param, "externalId", err);
+             copy_member(&to->external_id, &param, "externalId", err) &&
+             check_tags(config, key, &param, allowed, to, err);
     }
     config_file_done(&param);
     return ok;
@@ -84,7 +105,7 @@ static bool check_access(struct config *config, enum config_key plugin, enum con
                          struct config_access *to, struct err *err) {
     char **const fields[] = {&to->plugin,       &to->plugin_param,  &to->access_key,
                              &to->secret_key,   &to->session_token, &to->role_arn,
-                             &to->role_session, &to->external_id};
+                             &to->role_session, &to->external_id,   &to->role_tags};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (!config_derive(fields[i], STR_NONE, err)) {
             return false;
@@ -136,6 +157,7 @@ void config_access_done(struct config_access *access) {
     free(access->role_arn);
     free(access->role_session);
     free(access->external_id);
+    free(access->role_tags);
 }
 
 const char *config_access_source(const struct config_access *access) {

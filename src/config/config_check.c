@@ -36,20 +36,28 @@ static bool is_true(const char *const *environment, const char *name) {
     return value != NULL && strcasecmp(value, "true") == 0;
 }
 
-/* The address of a service by AWS's own variables, that of the service before that of all. */
+/* The address of a service by AWS's own variables, that of the service before that of all; or NULL. */
+static const char *variable_endpoint(const char *const *environment, const char *of_service,
+                                     const char **ret_name) {
+    const char *const names[] = {of_service, "AWS_ENDPOINT_URL"};
+    if (is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *url = config_value_variable(environment, names[i]);
+        if (url != NULL) {
+            *ret_name = names[i];
+            return url;
+        }
+    }
+    return NULL;
+}
+
 static bool default_endpoint(struct config *config, enum config_key key, const char *of_service,
                              const char *const *environment, struct err *err) {
-    const char *ignore = config_value_variable(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-    if (is_set(config->texts[key]) || (ignore != NULL && strcasecmp(ignore, "true") == 0)) {
-        return true;
-    }
-    const char *name = of_service;
-    const char *url = config_value_variable(environment, name);
-    if (url == NULL) {
-        name = "AWS_ENDPOINT_URL";
-        url = config_value_variable(environment, name);
-    }
-    if (url == NULL) {
+    const char *name;
+    const char *url = variable_endpoint(environment, of_service, &name);
+    if (is_set(config->texts[key]) || url == NULL) {
         return true;
     }
     struct err why = ERR_NONE;
@@ -61,6 +69,19 @@ static bool default_endpoint(struct config *config, enum config_key key, const c
                        property_of(key)->name, url, name);
 }
 
+/* Only roles need it, and it has no property. */
+static bool set_sts_endpoint(struct config *config, const char *const *environment,
+                             struct err *err) {
+    const char *name;
+    const char *url = variable_endpoint(environment, "AWS_ENDPOINT_URL_STS", &name);
+    const char *defect = url != NULL ? config_value_url_defect(str_of(url)) : NULL;
+    return defect == NULL ? config_derive(&config->sts_endpoint, str_of(url), err)
+                          : err_set(err, ERR_CONFIG,
+                                    "environment variable %s: not a usable URL, %s; allowed: "
+                                    "http[s]://host[:port]",
+                                    name, defect);
+}
+
 static bool check_endpoints(struct config *config, const char *const *environment,
                             struct err *err) {
     config->use_fips = is_true(environment, "AWS_USE_FIPS_ENDPOINT");
@@ -69,7 +90,8 @@ static bool check_endpoints(struct config *config, const char *const *environmen
                        str_of(config_value_variable(environment, "AWS_CA_BUNDLE")), err)) {
         return false;
     }
-    if (!default_endpoint(config, CONFIG_KEY_aws_endpoint, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    if (!set_sts_endpoint(config, environment, err) ||
+        !default_endpoint(config, CONFIG_KEY_aws_endpoint, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
                           environment, err) ||
         !default_endpoint(config, CONFIG_KEY_dynamo_endpoint, "AWS_ENDPOINT_URL_DYNAMODB",
                           environment, err)) {

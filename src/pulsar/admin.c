@@ -1,5 +1,6 @@
 #include "pulsar/admin.h"
 
+#include "base/form.h"
 #include "base/json.h"
 #include "pulsar/auth.h"
 #include "pulsar/http_call.h"
@@ -7,7 +8,6 @@
 #include "pulsar/topic.h"
 
 #include <aws/common/encoding.h>
-#include <aws/common/uri.h>
 #include <aws/io/tls_channel_handler.h>
 
 #include <inttypes.h>
@@ -223,14 +223,9 @@ static bool follow(struct pulsar_admin *admin, const struct http_call_answer *an
 static void start_call(struct pulsar_admin *admin);
 
 static void set_path(struct pulsar_admin *admin) {
-    static const char state[] = "?getPreciseBacklog=false&subscriptionBacklogSize=false"
+    static const char state[] = "/stats?getPreciseBacklog=false&subscriptionBacklogSize=false"
                                 "&excludePublishers=true&excludeConsumers=true";
     struct str namespace = namespace_of(admin);
-    const char *name = namespace.ptr + namespace.len + 1; /* the topic's own */
-    struct aws_byte_cursor cursor = aws_byte_cursor_from_c_str(name);
-    struct aws_byte_buf encoded;
-    (void)aws_byte_buf_init(&encoded, aws_default_allocator(), 3 * cursor.len);
-    (void)aws_byte_buf_append_encoding_uri_param(&encoded, &cursor);
     struct buf path;
     buf_init(&path, sizeof admin->url.path - 1);
     buf_add_text(&path, "/admin/v2/");
@@ -238,9 +233,10 @@ static void set_path(struct pulsar_admin *admin) {
     case ASK_TOPIC:
     case ASK_FIRST_PARTITION:
         buf_add(&path, admin->topic, strcspn(admin->topic, ":"));
-        buf_add_format(&path, "/%.*s/%.*s%s/stats%s", STR_FMT(namespace), (int)encoded.len,
-                       (const char *)encoded.buffer,
-                       admin->question == ASK_FIRST_PARTITION ? "-partition-0" : "", state);
+        buf_add_format(&path, "/%.*s/", STR_FMT(namespace));
+        (void)form_encode(&path, str_of(namespace.ptr + namespace.len + 1)); /* the topic's own */
+        buf_add_text(&path, admin->question == ASK_FIRST_PARTITION ? "-partition-0" : "");
+        buf_add_text(&path, state);
         break;
     case ASK_NAMESPACE:
         buf_add_format(&path, "namespaces/%.*s/deduplication", STR_FMT(namespace));
@@ -251,7 +247,6 @@ static void set_path(struct pulsar_admin *admin) {
     }
     (void)str_copy(buf_str(&path), admin->url.path, sizeof admin->url.path); /* else "" */
     buf_done(&path);
-    aws_byte_buf_clean_up(&encoded);
 }
 
 static void answered(void *ctx, const struct err *err, const struct http_call_answer *answer) {

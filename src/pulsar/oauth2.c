@@ -1,12 +1,12 @@
 #include "pulsar/oauth2.h"
 
+#include "base/form.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "pulsar/http_call.h"
 #include "pulsar/oauth2_key.h"
 #include "pulsar/secret.h"
 
-#include <aws/common/uri.h>
 #include <aws/io/tls_channel_handler.h>
 
 #include <inttypes.h>
@@ -288,22 +288,6 @@ static void token_answered(void *ctx, const struct err *failure,
     fail(oauth2, &err);
 }
 
-static bool add_field(struct buf *form, const char *name, const char *value) {
-    struct aws_byte_cursor cursor = aws_byte_cursor_from_c_str(value);
-    size_t room = 3 * cursor.len;
-    if (!buf_add_format(form, "%s%s=", form->len > 0 ? "&" : "", name)) {
-        return false;
-    }
-    char *to = buf_reserve(form, room);
-    struct aws_byte_buf encoded = aws_byte_buf_from_empty_array(to, to != NULL ? room : 0);
-    encoded.allocator = aws_default_allocator(); /* it has room for the worst, so never asks it */
-    if (to == NULL || aws_byte_buf_append_encoding_uri_param(&encoded, &cursor) != AWS_OP_SUCCESS) {
-        return false;
-    }
-    form->len += encoded.len;
-    return true;
-}
-
 static bool write_form(struct oauth2 *oauth2, struct buf *form, struct err *err) {
     const struct oauth2_params *params = oauth2->options.params;
     struct oauth2_key key;
@@ -311,11 +295,11 @@ static bool write_form(struct oauth2 *oauth2, struct buf *form, struct err *err)
     if (ok) {
         /* All at once: a buffer that grows leaves copies of secrets behind. */
         ok = buf_reserve(form, FORM_MAX) != NULL &&
-             add_field(form, "grant_type", "client_credentials") &&
-             add_field(form, "client_id", key.client_id) &&
-             add_field(form, "client_secret", key.client_secret) &&
-             (params->audience == NULL || add_field(form, "audience", params->audience)) &&
-             (params->scope == NULL || add_field(form, "scope", params->scope));
+             form_add(form, "grant_type", STR("client_credentials")) &&
+             form_add(form, "client_id", str_of(key.client_id)) &&
+             form_add(form, "client_secret", str_of(key.client_secret)) &&
+             (params->audience == NULL || form_add(form, "audience", str_of(params->audience))) &&
+             (params->scope == NULL || form_add(form, "scope", str_of(params->scope)));
         if (!ok) {
             err_set(err, ERR_PULSAR_AUTH, "the key, audience and scope are longer than %d bytes",
                     FORM_MAX);

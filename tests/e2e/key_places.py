@@ -27,6 +27,8 @@ class KeyPlaces:
     METADATA_TOKEN = "a-metadata-token"
     CONTAINER_TOKEN = "a-container-token"
     SSO_TOKEN = "an-sso-token"
+    FORBIDDEN = "FORBIDDEN"  # a role that nobody may assume
+    REFUSAL = "VARIABLE is not authorized to perform: sts:AssumeRole"
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
@@ -80,7 +82,11 @@ class KeyPlaces:
                     authorization = self.headers.get("Authorization", "")
                     form["by"] = authorization.partition("Credential=")[2].partition("/")[0]
                 places.roles.append(form)
-                self.reply(200, places.assumed(form), "text/xml")
+                if form["RoleArn"].endswith(places.FORBIDDEN):
+                    error = f"<Error><Code>AccessDenied</Code><Message>{places.REFUSAL}</Message></Error>"
+                    self.reply(403, f"<ErrorResponse>{error}</ErrorResponse>".encode(), "text/xml")
+                else:
+                    self.reply(200, places.assumed(form), "text/xml")
 
             def expect(self, header: str, value: str, content: Any) -> None:
                 if self.headers.get(header) != value:

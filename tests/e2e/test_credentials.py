@@ -187,6 +187,41 @@ def test_the_java_connectors_role(account: Account, places: KeyPlaces) -> None:
     assert (form["by"], form["RoleSessionName"], form["ExternalId"]) == ("VARIABLE", "s", "x")
 
 
+def test_a_role_with_session_tags_at_an_address_of_its_own(account: Account, places: KeyPlaces) -> None:
+    account.environment.update(
+        AWS_ACCESS_KEY_ID="VARIABLE", AWS_SECRET_ACCESS_KEY="a-secret", AWS_ENDPOINT_URL_STS=places.url
+    )
+    param = {"roleArn": ROLE + "TAGGED", "tags": {"Team": "orders & more", "Stage": "ü"}, "transitiveTagKeys": ["Team"]}
+    account.configs = {
+        "awsCredentialPluginName": "STSAssumeRoleProviderPlugin",
+        "awsCredentialPluginParam": json.dumps(param),
+    }
+    account.assert_source("TAGGED", "role by environment variables")
+    assert places.tunnels == []
+    form = places.roles[0]
+    assert form["RoleSessionName"] == "ddb2pulsar"
+    assert {name: value for name, value in form.items() if "Tag" in name} == {
+        "Tags.member.1.Key": "Team",
+        "Tags.member.1.Value": "orders & more",
+        "Tags.member.2.Key": "Stage",
+        "Tags.member.2.Value": "ü",
+        "TransitiveTagKeys.member.1": "Team",
+    }
+
+
+def test_a_role_that_is_refused_says_why(account: Account, places: KeyPlaces) -> None:
+    account.environment.update(AWS_ACCESS_KEY_ID="VARIABLE", AWS_SECRET_ACCESS_KEY="a-secret")
+    account.configs = {
+        "awsCredentialPluginName": "STSAssumeRoleProviderPlugin",
+        "awsCredentialPluginParam": json.dumps({"roleArn": ROLE + places.FORBIDDEN}),
+    }
+    check = account.program.start("check", "-c", account.config(), environment=account.environment)
+    assert check.wait() == 3
+    assert f"the role {ROLE + places.FORBIDDEN} cannot be assumed by environment variables: AccessDenied: " in check.stdout
+    assert places.REFUSAL in check.stdout
+    assert "a-secret" not in check.stdout + check.stderr
+
+
 def test_a_plugin_of_ones_own(account: Account) -> None:
     account.configs = {
         "awsCredentialPluginName": str(BINARY.resolve().parent / "examples" / "credentials_plugin.so"),

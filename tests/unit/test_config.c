@@ -786,6 +786,7 @@ static void endpoints_by_awss_variables(void **state) {
     struct config *config = load_good(NULL, sets, both);
     assert_string_equal(config->aws_endpoint, "http://localhost:2");
     assert_string_equal(config->dynamo_endpoint, "http://localhost:1");
+    assert_string_equal(config->sts_endpoint, "http://localhost:1");
     assert_string_equal(config->streams_region, "eu-west-1"); /* as with a given one */
     assert_true(has_note(config, "awsEndpoint is http://localhost:2, by the environment variable "
                                  "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"));
@@ -796,14 +797,18 @@ static void endpoints_by_awss_variables(void **state) {
                                    "AWS_USE_FIPS_ENDPOINT=true", NULL};
     config = load_good(NULL, sets, ignored);
     assert_string_equal(config->aws_endpoint, "");
+    assert_string_equal(config->sts_endpoint, "");
     assert_true(config->use_fips);
     assert_false(config->use_dualstack);
     config_free(config);
 
     const char *const given[] = {ARN_SET, "topicName=t", "dynamoEndpoint=http://localhost:3", NULL};
     config =
-        load_good(NULL, given, (const char *const[]){"AWS_ENDPOINT_URL_DYNAMODB=http://x", NULL});
+        load_good(NULL, given,
+                  (const char *const[]){"AWS_ENDPOINT_URL_DYNAMODB=http://x",
+                                        "AWS_ENDPOINT_URL_STS=https://sts.example:8443", NULL});
     assert_string_equal(config->dynamo_endpoint, "http://localhost:3");
+    assert_string_equal(config->sts_endpoint, "https://sts.example:8443");
     config_free(config);
 
     assert_refused_in(NULL, given, (const char *const[]){"AWS_USE_DUALSTACK_ENDPOINT=true", NULL},
@@ -960,6 +965,13 @@ static void a_role_is_assumed_as_in_java(void **state) {
     assert_string_equal(config->access.role_session, "s");
     assert_string_equal(config->access.external_id, "e");
     assert_string_equal(config->access.access_key, "");
+    assert_string_equal(config->access.role_tags, "");
+    config_free(config);
+    const char *const tags[] = {PARAM_VARIABLE "={\"roleArn\":\"r\",\"tags\":{\"Team.A\":\"x\"},"
+                                               "\"transitiveTagKeys\":[\"Team.A\"]}",
+                                NULL};
+    config = load_good("sink: none\n", role, tags);
+    assert_string_equal(config->access.role_tags, tags[0] + sizeof PARAM_VARIABLE);
     config_free(config);
     const char *const sets[] = {ARN_SET, "topicName=t",
                                 "awsCredentialPluginName=STSAssumeRoleProviderPlugin", NULL};
@@ -968,7 +980,16 @@ static void a_role_is_assumed_as_in_java(void **state) {
         "sink: none\n", sets, keys,
         "environment variable " PARAM_VARIABLE
         ": awsCredentialPluginParam is ***: \"roleArn\" is missing; allowed: "
-        "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\"");
+        "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\", "
+        "\"tags\":{\"KEY\":\"VALUE\"} and \"transitiveTagKeys\":[\"KEY\"]");
+    const char *const bad[] = {PARAM_VARIABLE "={\"roleArn\":\"r\",\"tags\":\"s3cret\"}", NULL};
+    assert_refused_in(
+        "sink: none\n", sets, bad,
+        "environment variable " PARAM_VARIABLE
+        ": awsCredentialPluginParam is ***: \"tags\" is no object of at most 50 texts with names, "
+        "all in all of at most 65536 bytes; allowed: "
+        "{\"roleArn\":\"...\",\"roleSessionName\":\"...\"}, optionally with \"externalId\", "
+        "\"tags\":{\"KEY\":\"VALUE\"} and \"transitiveTagKeys\":[\"KEY\"]");
 }
 
 static void contradictions(void **state) {

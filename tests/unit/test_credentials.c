@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmocka_all.h"
+#include "http_script.h"
 
 static struct aws_tls_ctx *tls;
 
@@ -142,13 +143,13 @@ static void a_blocking_provider_blocks_nobody(void **state) {
 static void a_role_that_cannot_be_assumed_says_so(void **state) {
     (void)state;
     /* Nothing listens there. */
-    setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1", 1);
-    setenv("AWS_REGION", "eu-west-1", 1);
     struct credentials_options options = {
         .access_key = STR("AKID"),
         .secret_key = STR("secret"),
         .role_arn = STR("arn:aws:iam::123456789012:role/reader"),
         .external_id = STR("x"),
+        .sts_endpoint = STR("http://127.0.0.1:1"),
+        .sts_region = STR("eu-west-1"),
         .tls = tls,
     };
     struct err err = ERR_NONE;
@@ -158,11 +159,25 @@ static void a_role_that_cannot_be_assumed_says_so(void **state) {
     assert_false(credentials_wait(credentials, 60000, &err));
     assert_int_equal(err.code, ERR_AWS_NO_CREDENTIALS);
     assert_non_null(strstr(err.text, "the role arn:aws:iam::123456789012:role/reader cannot be "
-                                     "assumed by static keys: "));
+                                     "assumed by static keys: cannot reach http://127.0.0.1:1: "));
     assert_null(strstr(err.text, "secret"));
     credentials_free(credentials);
-    unsetenv("AWS_ENDPOINT_URL_STS");
-    unsetenv("AWS_REGION");
+
+    /* Freed while the service takes its time: nobody waits for that. */
+    struct http_script script = {0};
+    http_script_add(&script, 200, "", "")->hold = true;
+    http_script_start(&script);
+    char url[64];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", script.port);
+    options.sts_endpoint = str_of(url);
+    script.steps[0].reply.len -= 4; /* the end of its head does not come */
+    credentials = credentials_new(&options, &err);
+    assert_non_null(credentials);
+    while (atomic_load(&script.request_count) == 0) { /* the test's own time limit ends this */
+        usleep(1000);
+    }
+    credentials_free(credentials);
+    http_script_stop(&script);
 }
 
 /* With the plugin of examples/. */

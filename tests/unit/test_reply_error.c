@@ -50,6 +50,12 @@ static void knows_the_codes(void **state) {
 
 static void reads_the_forms_of_a_body(void **state) {
     (void)state;
+    check(403,
+          "<ErrorResponse xmlns=\"x\"><Error><Type>Sender</Type><Code>AccessDenied</Code>"
+          "<Message>not &lt;you&gt;</Message></Error></ErrorResponse>",
+          ERR_AWS_DENIED, REPLY_ADVICE_NONE, "AccessDenied: not <you>");
+    check(400, "<a><Code>ExpiredToken</Code></a>", ERR_AWS_TOKEN_EXPIRED, REPLY_ADVICE_NEW_KEYS,
+          "ExpiredToken");
     check(400,
           "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException\","
           "\"message\":\"no \\\"T\\\"\"}",

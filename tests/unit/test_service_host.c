@@ -54,6 +54,11 @@ static void every_partition_has_its_hosts(void **state) {
          "https://dynamodb.us-isof-south-1.csp.hci.ic.gov"},
         {SERVICE_HOST_TABLE, "eu-isoe-west-1", FIPS,
          "https://dynamodb-fips.eu-isoe-west-1.cloud.adc-e.uk"},
+        {SERVICE_HOST_STS, "us-east-1", PLAIN, "https://sts.us-east-1.amazonaws.com"},
+        {SERVICE_HOST_STS, "us-east-1", FIPS, "https://sts-fips.us-east-1.amazonaws.com"},
+        {SERVICE_HOST_STS, "us-east-1", FIPS | DUALSTACK, "https://sts-fips.us-east-1.api.aws"},
+        {SERVICE_HOST_STS, "us-gov-west-1", FIPS, "https://sts.us-gov-west-1.amazonaws.com"},
+        {SERVICE_HOST_STS, "cn-north-1", PLAIN, "https://sts.cn-north-1.amazonaws.com.cn"},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         char text[128];
