@@ -1,5 +1,5 @@
 # The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
-.PHONY: all demo test unit asan tsan valgrind sim fuzz lint format bench clean help
+.PHONY: all deb demo test unit asan tsan valgrind sim fuzz lint format bench clean help
 
 SEEDS ?= 2000
 FROM ?= 1
@@ -8,6 +8,10 @@ all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 	scripts/setup build
 	cmake --preset release > /dev/null
 	cmake --build build --target ddb2pulsar ddb2pulsar-perf
+
+deb: all ## the Debian package, build/ddb2pulsar_VERSION_ARCHITECTURE.deb
+	scripts/setup deb
+	cd build && cpack
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
 	scripts/setup servers

@@ -7,6 +7,7 @@ add_library(d2p_flags INTERFACE)
 target_include_directories(d2p_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(d2p_flags INTERFACE _GNU_SOURCE)
 target_compile_options(d2p_flags INTERFACE
+    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= # asserts name their file; where it was built is nobody's business
     -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
 
 if(D2P_FLAVOUR STREQUAL "release")

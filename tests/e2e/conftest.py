@@ -4,6 +4,7 @@ and state folder."""
 from __future__ import annotations
 
 import re
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -102,6 +103,17 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def table(dynamodb: DynamoDbLocal, name: str) -> Table:
     return Table(dynamodb.url, f"table-{name}")
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Debian package of the build under test."""
+    folder = tmp_path_factory.mktemp("deb")
+    subprocess.run(
+        ["cpack", "--config", BINARY.parent / "CPackConfig.cmake", "-B", folder], check=True, stdout=subprocess.DEVNULL
+    )
+    (package,) = folder.glob("*.deb")
+    return package
 
 
 @pytest.fixture
