@@ -49,8 +49,8 @@ bool http_date_parse(struct str text, int64_t *ret_ms) {
         }
     }
     /* Second 60 is a leap second. */
-    if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-        tm.tm_sec > 60) {
+    if (tm.tm_year < 70 || tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 60) {
         return false;
     }
     *ret_ms = (int64_t)timegm(&tm) * 1000;

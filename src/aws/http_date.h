@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-/* Reads the one form that servers may send, "Sun, 06 Nov 1994 08:49:37 GMT"; false for anything else. The name of
+/* Reads the one form that servers may send, "Sun, 06 Nov 1994 08:49:37 GMT"; false for anything else, and before 1970. The name of
  * the day is not compared with the date. */
 bool http_date_parse(struct str text, int64_t *ret_ms);
 

@@ -95,6 +95,11 @@ static struct str bare_code(struct str type) {
     if (hash != NULL) {
         type = str_make(hash + 1, type.len - (size_t)(hash + 1 - type.ptr));
     }
+    for (size_t i = 0; i < type.len; i++) {
+        if (type.ptr[i] <= ' ' || type.ptr[i] > '~') {
+            return STR_NONE; /* whatever that is, it is no code */
+        }
+    }
     return type;
 }
 

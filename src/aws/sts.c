@@ -132,7 +132,8 @@ struct aws_credentials *sts_read(struct str reply, struct err *err) {
     if (missing != NULL) {
         err_set(err, ERR_AWS_REPLY, "the reply has no %s", missing);
     } else if (aws_date_time_init_from_str_cursor(&expiry, &time, AWS_DATE_FORMAT_ISO_8601) !=
-               AWS_OP_SUCCESS) {
+                   AWS_OP_SUCCESS ||
+               aws_date_time_as_epoch_secs(&expiry) < 0) {
         err_set(err, ERR_AWS_REPLY, "the reply's Expiration is no time");
     } else {
         keys = aws_credentials_new(aws_default_allocator(), cursor_of(&parts[ACCESS_KEY]),

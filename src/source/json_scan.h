@@ -20,7 +20,8 @@ struct json_scan {
 };
 
 static inline struct json_scan json_scan_make(struct str text) {
-    return (struct json_scan){.at = text.ptr, .end = text.ptr + text.len};
+    /* An absent text is an empty one; nothing may be added to NULL, be it 0. */
+    return (struct json_scan){.at = text.ptr, .end = text.len > 0 ? text.ptr + text.len : text.ptr};
 }
 
 /* The byte at hand, or NUL (never part of the grammar) at the end. */

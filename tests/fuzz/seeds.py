@@ -6,6 +6,7 @@
 The encoding is written apart from src/pulsar, from the protocol's description. Files of other names in these folders,
 which the fuzzer found, stay.
 """
+import json
 import pathlib
 import struct
 
@@ -304,8 +305,129 @@ def write(target, inputs):
         (folder / name).write_bytes(data)
 
 
+def record(number, **more):
+    image = {"id": {"S": f"item {number}"}, "at": {"N": "1"}}
+    return {
+        "eventID": f"{number:032x}",
+        "eventName": "MODIFY",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1700000000.0,
+            "Keys": image,
+            "NewImage": {**image, "m": {"M": {"l": {"L": [{"NULL": True}, {"B": "AQI="}, {}]}}}},
+            "SequenceNumber": f"{number:021}",
+            "SizeBytes": 59,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        **more,
+    }
+
+
+def page_inputs():
+    """The first byte chooses the key."""
+    deleted = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+    pages = {
+        "empty": {"Records": [], "NextShardIterator": "next"},
+        "closed": {"Records": [record(1)]},
+        "several": {"Records": [record(i) for i in range(1, 4)], "NextShardIterator": "a|1|b\u00e9"},
+        "ttl": {"Records": [record(7, eventName="REMOVE", userIdentity=deleted)], "NextShardIterator": None},
+        "keyless": {"Records": [{"dynamodb": {"SequenceNumber": "1"}}]},
+        "unknown": {"Records": [record(8, more=[1, {"a": "\\\""}])], "more": {"x": [[]]}},
+    }
+    for key, (name, page) in enumerate(pages.items()):
+        yield name, bytes([key % 3]) + json.dumps(page, ensure_ascii=False, separators=(",", ":")).encode()
+        yield f"{name}-spaced", bytes([key % 3]) + json.dumps(page, indent=1).encode()
+
+
+def lease_inputs():
+    least = {"leaseKey": {"S": "shardId-1"}, "leaseCounter": {"N": "7"}, "checkpoint": {"S": "TRIM_HORIZON"}}
+    arn = "arn:aws:dynamodb:us-east-1:1:table/t/stream/x"
+    yield "least", json.dumps(least).encode()
+    full = {
+        **least,
+        "leaseOwner": {"S": "host:1"},
+        "checkpoint": {"S": "000000000000000000075"},
+        "checkpointSubSequenceNumber": {"N": "0"},
+        "ownerSwitchesSinceCheckpoint": {"N": "2"},
+        "parentShardId": {"SS": ["shardId-0"]},
+        "d2pStream": {"S": arn},
+        "d2pStart": {"N": "1700000000000"},
+        "d2pWantedBy": {"S": "other:\"1"},
+        "d2pBase": {"S": "000000000000000000070 9 4 itemKey/murmur3"},
+        "d2pPos": {"S": "000000000000000000075 14"},
+    }
+    yield "full", json.dumps(full).encode()
+    yield "kcl3", json.dumps({**least, "entityType": {"S": "WORKER_METRICS"}}).encode()
+
+
+def config_inputs():
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/2026-01-01T00:00:00.000"
+    keys = json.dumps({"accessKey": "a", "secretKey": "b"})
+    yield "json", json.dumps({"awsDynamodbStreamArn": arn, "topicName": "t"}).encode()
+    configs = {
+        "awsDynamodbStreamArn": arn,
+        "awsCredentialPluginParam": keys,
+        "checkpointInterval": "60000",
+        "startAtTime": "2019-03-05T19:28:58.000Z",
+        "initialPositionInStream": "AT_TIMESTAMP",
+        "leaseTable": {"awsRegion": "eu-west-1"},
+    }
+    source = {
+        "tenant": "public",
+        "topicName": "t",
+        "processingGuarantees": "EFFECTIVELY_ONCE",
+        "secrets": {"authParams": {"path": "p", "key": "k"}},
+        "producerConfig": {"compressionType": "ZSTD", "batchingConfig": {"enabled": True}},
+        "configs": configs,
+    }
+    yield "source", json.dumps(source, indent=1).encode()
+    yield "yaml", f"# comment\nawsDynamodbStreamArn: {arn}\ntopicName: 't'\nsink: none # x\nlanes: auto\n".encode()
+    yield "anchors", b"a: &x {b: 1}\nc: *x\n<<: *x\n"
+    yield "misspelt", b"awsDynamodbStreamARN: x\n"
+
+
+def word_inputs():
+    """The first byte says what it is."""
+    words = [
+        ["arn:aws-cn:dynamodb:cn-north-1:123456789012:table/t/stream/2026-01-01T00:00:00.000", "arn:aws:s3:::b"],
+        ["2019-03-05T19:28:58.000Z", "2019-03-05T20:28+01:00", "1551814138000", "Tue, 05 Mar 2019 19:28:58 GMT"],
+        ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1914 08:49:37 GMT"],
+        ["TRIM_HORIZON", "SHARD_END", "000000000000000000075", "9" * 40],
+        ["000000000000000000070 9 4 itemKey/murmur3"],
+        ["GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /metrics?x HTTP/1.0\r\n\r\n", "POST / HTTP/1.1\r\n\r\n"],
+    ]
+    for kind, texts in enumerate(words):
+        for i, text in enumerate(texts):
+            yield f"{kind}-{i}", bytes([kind]) + text.encode()
+
+
+def aws_reply_inputs():
+    """The first byte is for the status."""
+    code = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
+    yield "json", b"\x00" + json.dumps({"__type": code, "message": "slow down"}).encode()
+    yield "xml", b"\x01<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+    yield "html", b"\x06<html><body>503</body></html>"
+    yield "keys-of-1013", b"\x00" + keys(1013)
+    yield "keys", b"\x00" + keys(2026)
+
+
+def keys(year):
+    return (
+        b"<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>s&amp;"
+        b"</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%d-01-01T00:00:00Z</Expiration></Credentials>"
+        b"</AssumeRoleResult></AssumeRoleResponse>" % year
+    )
+
+
 write("fuzz_frame", frame_inputs())
 write("fuzz_broker", broker_inputs())
 write("fuzz_address", address_inputs())
 write("fuzz_http_url", http_url_inputs())
 write("fuzz_topic", topic_inputs())
+write("fuzz_record", page_inputs())
+write("fuzz_lease", lease_inputs())
+write("fuzz_config", config_inputs())
+write("fuzz_words", word_inputs())
+write("fuzz_aws_reply", aws_reply_inputs())

@@ -50,7 +50,8 @@ static void test_the_base_as_text(void **state) {
                                         "7 1  r",
                                         "7 1 1 ",
                                         "7 1 4294967296 r",
-                                        "7 9223372036854775808 1 r"};
+                                        "7 9223372036854775808 1 r",
+                                        "7 1 1 \001"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_false(numbering_base_parse(str_of(wrong[i]), &again));
     }
