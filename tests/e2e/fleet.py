@@ -80,8 +80,12 @@ class Fleet:
         return sorted(numbers, key=int)[index]
 
     def loads(self) -> list[int]:
-        owners = Counter(item.get("leaseOwner", {}).get("S") for item in self.leases())
-        return [] if None in owners else sorted(owners.values())
+        """Leases of each worker; none while some belong to nobody, or are about to be handed over: a look at a large
+        table takes a while, and may see an even share that never was."""
+        items = self.leases()
+        owners = Counter(item.get("leaseOwner", {}).get("S") for item in items)
+        moving = None in owners or any("d2pWantedBy" in item for item in items)
+        return [] if moving else sorted(owners.values())
 
     def wait_shared(self, *loads: int, seconds: float = 60) -> None:
         def look() -> bool:
