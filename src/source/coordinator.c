@@ -129,7 +129,7 @@ static void check_caught_up(struct coordinator *coordinator) {
     if (!options_of(coordinator)->until_caught_up || coordinator->stopping ||
         !coordinator->first_scan_done || lease_maker_is_busy(&coordinator->maker) ||
         !claims_are_idle(&coordinator->claims) || sweep_is_waiting(&coordinator->sweep) ||
-        !discovery_is_idle(&coordinator->discovery)) {
+        shard_graph_is_waiting(coordinator->graph) || !discovery_is_idle(&coordinator->discovery)) {
         return;
     }
     size_t count = 0;
