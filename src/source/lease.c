@@ -120,6 +120,7 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct str st
     }
     struct str checkpoint;
     uint64_t start = 0;
+    uint64_t read = 0;
     if (!read_name(item, "leaseKey", ret_lease->key, sizeof ret_lease->key, err)) {
         return LEASE_ITEM_BROKEN;
     }
@@ -137,13 +138,15 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct str st
         read_name(item, "d2pWantedBy", ret_lease->wanted_by, sizeof ret_lease->wanted_by, err) &&
         read_stream(item, stream_arn, &ret_lease->stream, err) &&
         read_number(item, "d2pStart", &start, err) &&
-        (start <= INT64_MAX || broken(err, "d2pStart")) && read_base(item, &ret_lease->base, err) &&
-        read_id(item, &ret_lease->checkpoint, err);
+        (start <= INT64_MAX || broken(err, "d2pStart")) &&
+        read_number(item, "d2pRead", &read, err) && (read <= INT64_MAX || broken(err, "d2pRead")) &&
+        read_base(item, &ret_lease->base, err) && read_id(item, &ret_lease->checkpoint, err);
     if (!fine) {
         err_context(err, "lease %s", ret_lease->key);
         return LEASE_ITEM_BROKEN;
     }
     ret_lease->start_ms = (int64_t)start;
+    ret_lease->read_ms = (int64_t)read;
     return LEASE_ITEM_OK;
 }
 
@@ -169,6 +172,8 @@ void lease_write_done(struct lease_write *write) {
 #define NAME_POS ",\"#pos\":\"d2pPos\""
 #define NAME_BASE ",\"#base\":\"d2pBase\""
 #define SET_POS ", #pos = :pos"
+#define NAME_READ ",\"#read\":\"d2pRead\""
+#define SET_READ ", #read = :read"
 #define SET_COUNTER "SET #counter = :new"
 #define SET_CHECKPOINT ", #checkpoint = :checkpoint, #sub = :zero, #switches = :zero"
 #define REMOVE_PENDING " REMOVE #pending, #pendingSub"
@@ -261,6 +266,9 @@ bool lease_write_create(struct lease_write *write, const struct lease *lease, st
     if (lease->start_ms != 0) {
         buf_add_format(buf, ",\"d2pStart\":{\"N\":\"%" PRId64 "\"}", lease->start_ms);
     }
+    if (lease->read_ms != 0) {
+        buf_add_format(buf, ",\"d2pRead\":{\"N\":\"%" PRId64 "\"}", lease->read_ms);
+    }
     buf_add_char(buf, '}');
     if (!check(write, lease, err)) {
         return false;
@@ -300,6 +308,10 @@ bool lease_write_take(struct lease_write *write, const struct lease *lease, stru
     return finish(write, lease, values, err);
 }
 
+static void add_time(struct lease_write *write, const char *name, int64_t ms) {
+    buf_add_format(&write->buf, ",\"%s\":{\"N\":\"%" PRId64 "\"}", name, ms);
+}
+
 bool lease_write_renew(struct lease_write *write, const struct lease *lease, struct err *err) {
     size_t values;
     start(write, lease, &values);
@@ -307,6 +319,11 @@ bool lease_write_renew(struct lease_write *write, const struct lease *lease, str
     write->expression.update = STR(SET_COUNTER);
     write->expression.return_new = true; /* d2pWantedBy may have come */
     write->expression.names_json = STR("{" NAME_COUNTER "}");
+    if (lease->read_ms != 0 && lease->checkpoint.kind != POSITION_SEQUENCE_NUMBER) {
+        add_time(write, ":read", lease->read_ms);
+        write->expression.update = STR(SET_COUNTER SET_READ);
+        write->expression.names_json = STR("{" NAME_COUNTER NAME_READ "}");
+    }
     return finish(write, lease, values, err);
 }
 
@@ -375,24 +392,26 @@ bool lease_write_hand_over(struct lease_write *write, const struct lease *lease,
 }
 
 bool lease_write_reset(struct lease_write *write, const struct lease *lease,
-                       const struct position *checkpoint, int64_t start_ms, struct err *err) {
+                       const struct lease_place *place, struct err *err) {
     char text[SEQNO_MAX_DIGITS + 1];
     size_t values;
     start(write, lease, &values);
-    (void)position_format(checkpoint, text);
+    (void)position_format(&place->checkpoint, text);
     add_value(write, ":checkpoint", str_of(text));
+    add_time(write, ":read", place->read_ms);
     buf_add_text(&write->buf, ",\":zero\":{\"N\":\"0\"}");
     write->expression.condition = STR(IF_COUNTER);
     write->expression.names_json =
-        STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED NAME_BASE NAME_POS
+        STR("{" NAME_COUNTER NAMES_CHECKPOINT NAME_OWNER NAME_WANTED NAME_BASE NAME_POS NAME_READ
             ",\"#start\":\"d2pStart\"}");
-    if (start_ms != 0) {
-        buf_add_format(&write->buf, ",\":start\":{\"N\":\"%" PRId64 "\"}", start_ms);
-        write->expression.update = STR(SET_COUNTER SET_CHECKPOINT ", #start = :start" REMOVE_PENDING
-                                                                  ", #owner, #wanted, #base, #pos");
-    } else {
+    if (place->start_ms != 0) {
+        add_time(write, ":start", place->start_ms);
         write->expression.update =
-            STR(SET_COUNTER SET_CHECKPOINT REMOVE_PENDING ", #owner, #wanted, #base, #pos, #start");
+            STR(SET_COUNTER SET_CHECKPOINT SET_READ ", #start = :start" REMOVE_PENDING
+                                                    ", #owner, #wanted, #base, #pos");
+    } else {
+        write->expression.update = STR(SET_COUNTER SET_CHECKPOINT SET_READ REMOVE_PENDING
+                                       ", #owner, #wanted, #base, #pos, #start");
     }
     return finish(write, lease, values, err);
 }

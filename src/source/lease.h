@@ -30,7 +30,10 @@ struct lease {
     struct position checkpoint;
     char parent[LEASE_KEY_MAX]; /* the first of parentShardId; empty when there is none */
     enum lease_stream stream;
-    int64_t start_ms;           /* d2pStart; 0: absent */
+    int64_t start_ms; /* d2pStart; 0: absent */
+    /* d2pRead, while the checkpoint is no number: by the service's clock, what was created before is not there to be read
+     * any more. 0: absent */
+    int64_t read_ms;
     struct numbering_base base; /* d2pBase */
 };
 
@@ -59,7 +62,7 @@ bool lease_write_create(struct lease_write *write, const struct lease *lease, st
 /* leaseCounter = N: N+1, owner = me; one more owner switch when there was another owner; d2pWantedBy removed. */
 bool lease_write_take(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err);
-/* leaseCounter = N: N+1 (and, when it moved, the checkpoint: see lease_write_checkpoint). */
+/* leaseCounter = N: N+1, and d2pRead as the lease has it (and, when it moved, the checkpoint: see lease_write_checkpoint). */
 bool lease_write_renew(struct lease_write *write, const struct lease *lease, struct err *err);
 /* leaseCounter = N and checkpoint <> SHARD_END (unless SHARD_END is written): N+1, checkpoint,
  * checkpointSubSequenceNumber 0, ownerSwitches 0, pendingCheckpoint removed; of a numbered one also d2pPos, its "SEQUENCE-NUMBER
@@ -72,10 +75,17 @@ bool lease_write_base(struct lease_write *write, const struct lease *lease,
 /* leaseCounter = N: N+1, leaseOwner removed, and with checkpoint not NULL the checkpoint as above: a clean stop. */
 bool lease_write_release(struct lease_write *write, const struct lease *lease,
                          const struct position *checkpoint, struct err *err);
-/* leaseCounter = N: N+1, checkpoint as above but over SHARD_END too, d2pStart = start_ms (0: removed), leaseOwner and
- * d2pWantedBy removed, d2pBase and d2pPos too, so that what comes again has new ids: as if nobody had read it behind that. Only for `reset`, while no worker lives. */
+/* What a reset puts a lease to. */
+struct lease_place {
+    struct position checkpoint;
+    int64_t start_ms; /* 0: none */
+    int64_t read_ms;
+};
+/* leaseCounter = N: N+1, checkpoint as above but over SHARD_END too, d2pStart (0: removed), d2pRead, leaseOwner and
+ * d2pWantedBy removed, d2pBase and d2pPos too, so that what comes again has new ids: as if nobody had read it behind that.
+ * Only for `reset`, while no worker lives. */
 bool lease_write_reset(struct lease_write *write, const struct lease *lease,
-                       const struct position *checkpoint, int64_t start_ms, struct err *err);
+                       const struct lease_place *place, struct err *err);
 /* leaseOwner = its owner: d2pWantedBy = me. The counter is its owner's and stays. */
 bool lease_write_want(struct lease_write *write, const struct lease *lease, struct str me,
                       struct err *err);

@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 
+static const int64_t NOTE_MS = INT64_C(60) * 60 * 1000;
+
 static void write_now(void *ctx);
 
 static uint64_t interval_ms(const struct lease_holder *holder) {
@@ -178,6 +180,12 @@ static void close_soon(struct lease_holder *holder) {
     holder->tries = 0;
     if (!holder->writing) {
         lane_timer_set_ms(&holder->timer, 0);
+    }
+}
+
+void lease_holder_note_read(struct lease_holder *holder, int64_t until_ms) {
+    if (until_ms > holder->lease.read_ms + NOTE_MS) {
+        holder->lease.read_ms = until_ms;
     }
 }
 

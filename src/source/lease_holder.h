@@ -64,6 +64,9 @@ void lease_holder_start(struct lease_holder *holder, const struct lease_holder_o
 bool lease_holder_is_valid(const struct lease_holder *holder);
 /* Whether this base is in the lease; when not, it is written, and `renewed` follows. */
 bool lease_holder_has_base(struct lease_holder *holder, const struct numbering_base *base);
+/* By the service's clock, until then there was nothing to read, or nothing any more: the next renewal notes it, when that
+ * is news (to the hour), for who reads the shard next. */
+void lease_holder_note_read(struct lease_holder *holder, int64_t until_ms);
 /* Writes SHARD_END, keeping the lease's owner, however often it takes. */
 void lease_holder_finish(struct lease_holder *holder);
 /* Writes the newest position and gives the lease back; gives up after the tries. What is being finished or handed over

@@ -14,11 +14,12 @@ static bool is_final(const struct err *err) {
 }
 
 static bool prepare(struct lease_maker *maker, struct shard *shard, enum position_kind at,
-                    int64_t start_ms) {
+                    int64_t start_ms, int64_t read_ms) {
     const struct shard_node *parent = shard->node->parent;
     shard->lease = (struct lease){
         .checkpoint = {.kind = at},
         .start_ms = start_ms,
+        .read_ms = read_ms,
         .stream = LEASE_STREAM_OURS,
     };
     bool fits = str_copy(str_of(shard->node->id), shard->lease.key, sizeof shard->lease.key) &&
@@ -103,7 +104,7 @@ static bool begin(struct lease_maker *maker) {
         if (shard->has_lease || shard->state != SHARD_IDLE) {
             continue;
         }
-        if (!prepare(maker, shard, entry->at, entry->start_ms)) {
+        if (!prepare(maker, shard, entry->at, entry->start_ms, entry->read_ms)) {
             return false;
         }
         if (maker->table == NULL) {
@@ -177,7 +178,7 @@ void lease_maker_make_children(struct lease_maker *maker, struct shard *parent) 
             maker->events.children_failed(maker->ctx, parent);
             return;
         }
-        if (!prepare(maker, child, POSITION_TRIM_HORIZON, 0)) {
+        if (!prepare(maker, child, POSITION_TRIM_HORIZON, 0, parent->newest_ms)) {
             return;
         }
         if (maker->table == NULL) {

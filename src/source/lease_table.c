@@ -356,11 +356,10 @@ static void was_reset(void *ctx, const struct err *err, const struct aws_json_va
 }
 
 void lease_table_reset(struct lease_table *table, const struct lease *lease,
-                       const struct position *checkpoint, int64_t start_ms, lease_table_done *done,
-                       void *ctx) {
+                       const struct lease_place *place, lease_table_done *done, void *ctx) {
     struct op *op = op_new(table, done, ctx);
     struct service_call *call = NULL;
-    if (lease_write_reset(&table->write, lease, checkpoint, start_ms, &op->err)) {
+    if (lease_write_reset(&table->write, lease, place, &op->err)) {
         call = table_update(table->service, name_of(table), table->write.key_json,
                             &table->write.expression, was_reset, op);
     }

@@ -44,15 +44,14 @@ void lease_table_create(struct lease_table *table, struct lease *lease, lease_ta
 void lease_table_delete(struct lease_table *table, const struct lease *lease,
                         lease_table_done *done, void *ctx);
 
-/* Puts a lease to this checkpoint and start, whoever had it, as lease_write_reset; ERR_AWS_CONDITION when it was written
+/* Puts a lease there, whoever had it, as lease_write_reset; ERR_AWS_CONDITION when it was written
  * meanwhile. lease: only read in the call. */
 void lease_table_reset(struct lease_table *table, const struct lease *lease,
-                       const struct position *checkpoint, int64_t start_ms, lease_table_done *done,
-                       void *ctx);
+                       const struct lease_place *place, lease_table_done *done, void *ctx);
 
 enum lease_change {
     LEASE_TAKE,       /* become its owner */
-    LEASE_RENEW,      /* counter only */
+    LEASE_RENEW,      /* counter, and how far what has no checkpoint yet was read */
     LEASE_CHECKPOINT, /* counter and checkpoint */
     LEASE_BASE,       /* counter and d2pBase: see lease_table_set_base */
     LEASE_RELEASE,    /* no owner any more; with checkpoint when it is not NULL */

@@ -11,6 +11,9 @@ enum {
     HORIZON_FIRST_MS = 100,
 };
 
+/* No shard is listed for so long: an id that tells an older time means something else. */
+static const int64_t LISTED_MS = INT64_C(4) * SHARD_RETENTION_MS;
+
 static void take_iterator(void *ctx);
 static void poll_now(void *ctx);
 static void feed(struct reader *reader);
@@ -72,6 +75,12 @@ static void release(struct reader *reader) {
     }
 }
 
+/* Nothing of what is to be read is older, by the service's clock, as the lease says; 0: not known. */
+static int64_t unread_since_ms(const struct reader *reader) {
+    const struct lease *lease = &reader->holder.lease;
+    return lease->read_ms > lease->start_ms ? lease->read_ms : lease->start_ms;
+}
+
 static void drop_reading(struct reader *reader) {
     service_cancel(reader->worker->parts.streams, reader->call);
     reader->call = NULL;
@@ -131,6 +140,8 @@ static void check_drained(struct reader *reader) {
         return;
     }
     set_state(reader, READER_ENDED, "acknowledged to the end");
+    bool dated = reader->last_created_ms > 0 || !keeps_lease(reader);
+    reader->shard->newest_ms = dated ? reader->last_created_ms : unread_since_ms(reader);
     LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
     lane_post(reader->worker->common->lane, &reader->shard->ended_message,
               reader->shard->ended_message.fn, reader->shard);
@@ -211,16 +222,8 @@ static bool horizon_moved(struct reader *reader, const struct err *err) {
     return true;
 }
 
-/* Records that were never read are gone: report where, then stop or go on, as onDataLoss says. */
-static void lose(struct reader *reader, const struct err *err) {
-    if (horizon_moved(reader, err)) {
-        return;
-    }
-    if (!holds_lease(reader)) {
-        /* Its next owner may have read them, and they were trimmed since: look again when it was renewed. */
-        set_state(reader, READER_ITERATOR, "without a lease");
-        return;
-    }
+/* Reports where. True: go on without, as onDataLoss says. what: "were", or "may have been" lost. */
+static bool tell_loss(struct reader *reader, const char *what, const struct err *err) {
     char text[SEQNO_MAX_DIGITS + 1];
     struct str after = last_position(reader, text);
     worker_count(&reader->worker->stats.gaps, 1);
@@ -229,10 +232,27 @@ static void lose(struct reader *reader, const struct err *err) {
     if (!options_of(reader)->continue_after_loss) {
         struct err loss;
         err_set(&loss, ERR_DATA_LOSS,
-                "records after %.*s were lost before they could be read (%s); the checkpoint is "
+                "records after %.*s %s lost before they could be read (%s); the checkpoint is "
                 "left as it is; to go on without them: onDataLoss: continue",
-                STR_FMT(after), err->text);
+                STR_FMT(after), what, err->text);
         fail(reader, &loss);
+        return false;
+    }
+    return true;
+}
+
+/* Its next owner may have read what is gone, and it was trimmed since: look again when the lease was renewed. */
+static bool waits_for_lease(struct reader *reader) {
+    if (!holds_lease(reader)) {
+        set_state(reader, READER_ITERATOR, "without a lease");
+        return true;
+    }
+    return false;
+}
+
+/* Records that were never read are gone. */
+static void lose(struct reader *reader, const struct err *err) {
+    if (horizon_moved(reader, err) || waits_for_lease(reader) || !tell_loss(reader, "were", err)) {
         return;
     }
     bool from_horizon = !reader->read_anything && reader->start.kind == POSITION_TRIM_HORIZON;
@@ -282,17 +302,60 @@ static void call_failed(struct reader *reader, const struct err *err, lane_fn *a
     set_timer(reader, backoff_next_ms(&reader->backoff, &reader->worker->lane->rng), again);
 }
 
+/* ---- the beginning ---- */
+
+/* An iterator at the horizon does not tell where the shard began. But when nobody has read the shard for longer than records
+ * are kept, what it held at first is gone, if it held anything: that cannot be known any more, as of a shard that is gone
+ * as a whole. False when reading must not go on now. */
+static bool check_beginning(struct reader *reader, int64_t now_ms) {
+    bool from_start = reader->start.kind == POSITION_TRIM_HORIZON || reader->skip_before_ms > 0;
+    if (!keeps_lease(reader) || reader->read_anything || !from_start || now_ms == 0 ||
+        reader->start.kind == POSITION_SEQUENCE_NUMBER) {
+        return true;
+    }
+    int64_t since_ms = unread_since_ms(reader);
+    int64_t created_ms;
+    if (shard_id_created_ms(str_of(reader->shard->node->id), &created_ms) &&
+        created_ms > since_ms && now_ms - created_ms < LISTED_MS) {
+        since_ms = created_ms;
+    }
+    if (since_ms == 0 || now_ms - since_ms <= SHARD_RETENTION_MS) {
+        return true;
+    }
+    struct err err;
+    err_set(&err, ERR_AWS_TRIMMED, "nobody has read it for %lld h, and records are kept for 24 h",
+            (long long)((now_ms - since_ms) / 3600000));
+    if (waits_for_lease(reader) || !tell_loss(reader, "may have been", &err)) {
+        return false;
+    }
+    lease_holder_note_read(&reader->holder, now_ms); /* it is told once */
+    delivery_break(&reader->delivery, reader->window.next);
+    return true;
+}
+
+/* A page without records at the tip, and there was none before: until it was asked for there was nothing to read. */
+static void note_nothing(struct reader *reader) {
+    if (keeps_lease(reader) && !reader->read_anything && reader->service_ms > 0) {
+        uint64_t later_ms = reader->polled_ms - reader->service_at_ms;
+        lease_holder_note_read(&reader->holder, reader->service_ms + (int64_t)later_ms);
+    }
+}
+
 /* ---- iterator ---- */
 
 static void iterator_got(void *ctx, const struct err *err, struct str iterator,
                          int64_t server_time_ms) {
-    (void)server_time_ms;
     struct reader *reader = ctx;
     reader->call = NULL;
     if (err != NULL) {
         call_failed(reader, err, take_iterator);
         return;
     }
+    if (!check_beginning(reader, server_time_ms)) {
+        return;
+    }
+    reader->service_ms = server_time_ms;
+    reader->service_at_ms = lane_now_ms(reader->worker->lane);
     buf_reset(&reader->iterator);
     buf_add_str(&reader->iterator, iterator);
     backoff_reset(&reader->backoff);
@@ -414,6 +477,7 @@ static void page_end(struct reader *reader) {
     reader->drained = reader->page_records == 0;
     if (reader->pace.at_tip) {
         tell_tip(reader);
+        note_nothing(reader);
     }
     page_free(reader->page);
     reader->page = NULL;

@@ -65,6 +65,8 @@ struct reader {
     struct seqno last_read; /* of the newest record read; not set when none */
     bool read_anything;
     int64_t skip_before_ms; /* records created before are skipped; 0: none */
+    int64_t service_ms;     /* the service's clock when the iterator came */
+    uint64_t service_at_ms; /* and the lane's then */
     uint32_t horizon_moves; /* in a row: the oldest record was trimmed between iterator and read */
     bool tried_timestamp;   /* the service was asked for an iterator at that time, once */
     struct buf iterator;

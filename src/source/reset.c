@@ -4,7 +4,8 @@
 
 enum {
     AT_ONCE = 16,
-    LATEST_SLACK_MS = 1000, /* as at a first start: creation times are floored to the second */
+    FRESH_MS = 30 * 60 * 1000, /* a d2pRead that leaves half an hour to begin in is as good */
+    LATEST_SLACK_MS = 1000,    /* as at a first start: creation times are floored to the second */
 };
 
 /* One of the writes under way. */
@@ -67,11 +68,15 @@ static void written(void *ctx, const struct err *err) {
 }
 
 /* The parent stays what the item of a made lease says, so that KCL knows the lineage too. */
-static bool make(struct writer *writer, const struct shard_node *node, struct position position,
-                 int64_t start_ms) {
+static bool make(struct writer *writer, const struct shard_node *node,
+                 const struct lease_place *place) {
     struct reset *reset = writer->reset;
-    writer->lease =
-        (struct lease){.checkpoint = position, .start_ms = start_ms, .stream = LEASE_STREAM_OURS};
+    writer->lease = (struct lease){
+        .checkpoint = place->checkpoint,
+        .start_ms = place->start_ms,
+        .read_ms = place->read_ms,
+        .stream = LEASE_STREAM_OURS,
+    };
     if (!str_copy(str_of(node->id), writer->lease.key, sizeof writer->lease.key) ||
         (node->parent != NULL &&
          !str_copy(str_of(node->parent->id), writer->lease.parent, sizeof writer->lease.parent))) {
@@ -91,20 +96,22 @@ static bool is_chosen(const struct reset *reset, const struct survey_shard *shar
 /* Begins the write for a shard. False when there is nothing to write. */
 static bool write_shard(struct writer *writer, const struct survey_shard *shard) {
     struct reset *reset = writer->reset;
-    struct position position;
-    int64_t start_ms;
-    bool needed = reset_position(&reset->options, shard->node->open, reset->found->server_time_ms,
-                                 &position, &start_ms);
+    int64_t now_ms = reset->found->server_time_ms;
+    struct lease_place place = {.read_ms = shard_read_from_horizon_ms(now_ms)};
+    bool needed = reset_position(&reset->options, shard->node->open, now_ms, &place.checkpoint,
+                                 &place.start_ms);
     if (!shard->has_lease) {
-        return needed && make(writer, shard->node, position, start_ms);
+        return needed && make(writer, shard->node, &place);
     }
-    if (position_compare(&shard->lease.checkpoint, &position) == 0 &&
-        shard->lease.start_ms == start_ms && shard->lease.owner[0] == '\0') {
+    bool from_start = place.checkpoint.kind != POSITION_SEQUENCE_NUMBER;
+    if (position_compare(&shard->lease.checkpoint, &place.checkpoint) == 0 &&
+        shard->lease.start_ms == place.start_ms && shard->lease.owner[0] == '\0' &&
+        (!from_start || shard->lease.read_ms > place.read_ms - FRESH_MS)) {
         reset->result.kept++;
         return false;
     }
     reset->result.changed++;
-    lease_table_reset(reset->leases, &shard->lease, &position, start_ms, written, writer);
+    lease_table_reset(reset->leases, &shard->lease, &place, written, writer);
     return true;
 }
 

@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-/* No record is trimmed before it is 24 hours old, so no younger shard is. */
-static const int64_t RETENTION_MS = INT64_C(24) * 60 * 60 * 1000;
 /* Full listings that an unlisted parent is waited for: a service whose ids mean something else must not stop us. */
 enum { WAIT_LISTINGS = 8 };
 
@@ -405,6 +403,11 @@ bool shard_id_created_ms(struct str id, int64_t *ret_ms) {
     return true;
 }
 
+int64_t shard_read_from_horizon_ms(int64_t now_ms) {
+    static const int64_t BEGIN_MS = INT64_C(60) * 60 * 1000;
+    return now_ms > 0 ? now_ms - SHARD_RETENTION_MS + BEGIN_MS : 0;
+}
+
 /* A shard has ended by the time at which its children were made. */
 static bool ended_before(const struct node *node, int64_t start_ms) {
     const struct shard_node *child = node->node.first_child;
@@ -427,7 +430,7 @@ static bool awaits_parent(const struct node *node, int64_t now_ms) {
     return node->node.parent == NULL && node->parent_id != NULL && now_ms > 0 &&
            node->listings < WAIT_LISTINGS &&
            shard_id_created_ms(str_of(node->parent_id), &created_ms) &&
-           created_ms > now_ms - RETENTION_MS;
+           created_ms > now_ms - SHARD_RETENTION_MS;
 }
 
 /* Parents first: who has a lease, who has one above, who is older than the start, who is held back. */
@@ -472,6 +475,7 @@ static bool is_missing(struct node *node, struct shard_start start, struct shard
         .node = &node->node,
         .at = whole ? POSITION_TRIM_HORIZON : POSITION_LATEST,
         .start_ms = node->above == SHARD_LEASE_READ ? 0 : start.ms,
+        .read_ms = node->above == SHARD_LEASE_READ ? 0 : shard_read_from_horizon_ms(start.now_ms),
     };
     if (node->lease != SHARD_LEASE_NONE || node->held || (node->before_start && !below)) {
         return false;

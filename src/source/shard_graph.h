@@ -10,6 +10,9 @@
 
 struct shard_graph;
 
+/* No record is trimmed before it is 24 hours old, so no younger shard is. */
+enum { SHARD_RETENTION_MS = 24 * 60 * 60 * 1000 };
+
 struct shard_node {
     char *id;
     struct shard_node *parent;      /* NULL: none, or not listed (trimmed) */
@@ -49,6 +52,10 @@ struct shard_node *const *shard_graph_sorted(struct shard_graph *graph, size_t *
  * which other services have. */
 bool shard_id_created_ms(struct str id, int64_t *ret_ms);
 
+/* Of a shard that is to be read from its oldest record on, as it is at now_ms, what is a day old need not be found. There is
+ * an hour to begin in, before the horizon passes what is wanted. 0 when now_ms is. */
+int64_t shard_read_from_horizon_ms(int64_t now_ms);
+
 enum shard_lease {
     SHARD_LEASE_NONE,
     SHARD_LEASE_UNREAD, /* checkpoint TRIM_HORIZON */
@@ -67,6 +74,7 @@ struct shard_missing {
     struct shard_node *node;
     enum position_kind at; /* TRIM_HORIZON or LATEST */
     int64_t start_ms;      /* its d2pStart; 0: none, it is read from its beginning */
+    int64_t read_ms;       /* its d2pRead; 0: none, its beginning is wanted */
 };
 
 /* KCL's rule (facts, 1.8), per open shard without lease, walking up its lineage: under a leased ancestor the whole path

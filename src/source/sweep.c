@@ -11,7 +11,6 @@ enum {
     LISTINGS_YOUNG = 8, /* for an id that tells a time at which it cannot be trimmed */
     DELETES_AT_ONCE = 8,
 };
-static const int64_t RETENTION_MS = INT64_C(24) * 60 * 60 * 1000;
 static const int64_t FINISHED_AGE_MS = INT64_C(6) * 60 * 60 * 1000; /* KCL's */
 
 struct stray {
@@ -211,7 +210,7 @@ static enum stray_verdict judge(const struct sweep *sweep, const struct stray *s
         .expired = lease_watch_has_expired(&stray->watch, scan_began_ns,
                                            sweep->common->options.failover_ms * UINT64_C(1000000)),
         .may_be_young = shard_id_created_ms(str_of(stray->lease.key), &created_ms) &&
-                        created_ms > now_ms - RETENTION_MS,
+                        created_ms > now_ms - SHARD_RETENTION_MS,
         /* The first listing to end may have begun before it was seen. */
         .listings = sweep->listings > stray->since ? sweep->listings - stray->since - 1 : 0,
     };

@@ -20,6 +20,7 @@ static const char full_item[] =
     "\"parentShardId\":{\"SS\":[\"shardId-00000001541626000000-aaaaaaaa\"]},"
     "\"d2pStream\":{\"S\":\"arn:aws:dynamodb:eu-west-1:1:table/t/stream/x\"},"
     "\"d2pStart\":{\"N\":\"1795441620000\"},\"d2pWantedBy\":{\"S\":\"other:1\"},"
+    "\"d2pRead\":{\"N\":\"1795441700000\"},"
     "\"childShardIds\":{\"SS\":[\"c\"]},"
     "\"unknown\":{\"M\":{}}}";
 
@@ -51,6 +52,7 @@ static void test_reads_a_full_item(void **state) {
     assert_int_equal(lease.stream, LEASE_STREAM_OURS);
     assert_string_equal(lease.wanted_by, "other:1");
     assert_int_equal(lease.start_ms, 1795441620000);
+    assert_int_equal(lease.read_ms, 1795441700000);
 }
 
 static void test_reads_a_javas_smallest_item(void **state) {
@@ -165,6 +167,7 @@ static void test_names_what_is_broken(void **state) {
     expect_broken(KEY COUNTER CHECKPOINT ",\"d2pBase\":{\"S\":\"7 1 0 r\"}", "d2pBase");
     expect_broken(KEY COUNTER CHECKPOINT ",\"d2pPos\":{\"S\":\"7\"}", "d2pPos");
     expect_broken(KEY COUNTER CHECKPOINT ",\"d2pPos\":{\"S\":\"7 x\"}", "d2pPos");
+    expect_broken(KEY COUNTER CHECKPOINT ",\"d2pRead\":{\"N\":\"9223372036854775808\"}", "d2pRead");
     char owner[512];
     char item[1024];
     memset(owner, 'o', LEASE_OWNER_MAX);
@@ -290,7 +293,8 @@ static void test_create(void **state) {
                 "\"checkpointSubSequenceNumber\":{\"N\":\"0\"},"
                 "\"parentShardId\":{\"SS\":[\"shardId-00000001541626000000-aaaaaaaa\"]},"
                 "\"d2pStream\":{\"S\":\"arn:aws:dynamodb:eu-west-1:1:table/t/stream/x\"},"
-                "\"d2pStart\":{\"N\":\"1795441620000\"}}");
+                "\"d2pStart\":{\"N\":\"1795441620000\"},"
+                "\"d2pRead\":{\"N\":\"1795441700000\"}}");
     assert_text(write.expression.condition, "attribute_not_exists(#key)");
     assert_int_equal(write.expression.update.len, 0);
     assert_placeholders(&write.expression);
@@ -314,6 +318,7 @@ static void test_create(void **state) {
     assert_string_equal(again.parent, lease.parent);
     assert_int_equal(again.stream, LEASE_STREAM_OURS);
     assert_int_equal(again.start_ms, lease.start_ms);
+    assert_int_equal(again.read_ms, lease.read_ms);
     assert_int_equal(again.counter, 0);
     lease_write_done(&write);
 }
@@ -361,6 +366,20 @@ static void test_renew_and_key(void **state) {
     assert_text(write.expression.update, "SET #counter = :new");
     assert_true(write.expression.return_new);
     assert_text(write.expression.values_json, "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"}}");
+    assert_placeholders(&write.expression);
+
+    /* until there is a number */
+    lease.checkpoint = at("TRIM_HORIZON");
+    assert_true(lease_write_renew(&write, &lease, &err));
+    assert_text(write.expression.update, "SET #counter = :new, #read = :read");
+    assert_text(write.expression.names_json,
+                "{\"#counter\":\"leaseCounter\",\"#read\":\"d2pRead\"}");
+    assert_text(write.expression.values_json, "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
+                                              "\":read\":{\"N\":\"1795441700000\"}}");
+    assert_placeholders(&write.expression);
+    lease.read_ms = 0;
+    assert_true(lease_write_renew(&write, &lease, &err));
+    assert_text(write.expression.update, "SET #counter = :new");
     assert_placeholders(&write.expression);
 
     assert_true(lease_write_key(&write, &lease, &err));
@@ -504,21 +523,24 @@ static void test_reset(void **state) {
     struct err err = ERR_NONE;
     lease_write_init(&write);
     struct lease lease = sample();
-    struct position position = at("TRIM_HORIZON");
-    assert_true(lease_write_reset(&write, &lease, &position, 0, &err));
+    struct lease_place place = {.checkpoint = at("TRIM_HORIZON"), .read_ms = 1690000000000};
+    assert_true(lease_write_reset(&write, &lease, &place, &err));
     assert_text(write.expression.condition, "#counter = :old"); /* SHARD_END is written over */
     assert_text(write.expression.update,
-                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero "
-                "REMOVE #pending, #pendingSub, #owner, #wanted, #base, #pos, #start");
+                "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
+                "#read = :read REMOVE #pending, #pendingSub, #owner, #wanted, #base, #pos, #start");
     assert_placeholders(&write.expression);
-    position = at("LATEST");
-    assert_true(lease_write_reset(&write, &lease, &position, 1700000000000, &err));
+    place.checkpoint = at("LATEST");
+    place.start_ms = 1700000000000;
+    assert_true(lease_write_reset(&write, &lease, &place, &err));
     assert_text(write.expression.update,
                 "SET #counter = :new, #checkpoint = :checkpoint, #sub = :zero, #switches = :zero, "
-                "#start = :start REMOVE #pending, #pendingSub, #owner, #wanted, #base, #pos");
+                "#read = :read, #start = :start REMOVE #pending, #pendingSub, #owner, #wanted, "
+                "#base, #pos");
     assert_text(write.expression.values_json,
                 "{\":old\":{\"N\":\"41\"},\":new\":{\"N\":\"42\"},"
-                "\":checkpoint\":{\"S\":\"LATEST\"},\":zero\":{\"N\":\"0\"},"
+                "\":checkpoint\":{\"S\":\"LATEST\"},\":read\":{\"N\":\"1690000000000\"},"
+                "\":zero\":{\"N\":\"0\"},"
                 "\":start\":{\"N\":\"1700000000000\"}}");
     assert_placeholders(&write.expression);
     lease_write_done(&write);

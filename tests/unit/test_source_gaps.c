@@ -1,4 +1,4 @@
-/* Leases whose shards are gone, and tables that two streams use: on a simulated clock. */
+/* Leases whose shards, or whose oldest records, are gone, and tables that two streams use: on a simulated clock. */
 #include "sim_world.h"
 
 #include "base/log.h"
@@ -116,6 +116,112 @@ static void on_request_it_goes_on_without(void **state) {
     assert_non_null(world->processes[process]);
 }
 
+/* A shard's parent is read to its end, the shard itself not; a day later its oldest records are gone. */
+static void leave_unbegun(struct sim_world *world, uint64_t hours) {
+    sim_world_script(world, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 5 0\n");
+    read_all(world, SHARD_A, "1004");
+    sim_world_script(world, "split " SHARD_A " " SHARD_B "\n");
+    sim_world_script(world, "fail GetShardIterator always 500 "
+                            "InternalServerError on " SHARD_B "\n");
+    read_all(world, SHARD_B, "TRIM_HORIZON");
+    sim_world_script(world, "clear\nsequence 2000\nfill " SHARD_B " 5 0\n");
+    sim_world_run(world, hours * 60 * MINUTE_MS);
+    sim_world_script(world, "fill " SHARD_B " 5 0\n");
+}
+
+static void a_beginning_that_nobody_read_stops_it(void **state) {
+    struct sim_world *world = *state;
+    leave_unbegun(world, 25);
+    sim_world_script(world, "trim " SHARD_B " 2004\n");
+    uint32_t process = sim_world_start(world);
+    sim_world_run(world, MINUTE_MS);
+    assert_ended(world, process, ERR_DATA_LOSS,
+                 "records after TRIM_HORIZON may have been lost before they could be read");
+    assert_string_equal(sim_world_checkpoint(world, SHARD_B), "TRIM_HORIZON");
+    process = sim_world_start(world); /* not only once */
+    sim_world_run(world, MINUTE_MS);
+    assert_ended(world, process, ERR_DATA_LOSS, "nobody has read it for 25 h");
+    assert_int_equal(sim_world_gaps(world), 2);
+    assert_int_equal(world->delivery_count, 5);
+}
+
+static void on_request_it_goes_on_from_the_horizon(void **state) {
+    struct sim_world *world = *state;
+    leave_unbegun(world, 25);
+    sim_world_script(world, "trim " SHARD_B " 2004\n");
+    world->options.continue_after_loss = true;
+    read_all(world, SHARD_B, "2009");
+    assert_int_equal(sim_world_gaps(world), 1);
+    assert_int_equal(world->delivery_count, 10);
+    assert_int_equal(world->deliveries[5].number, 2005);
+}
+
+/* It cannot be known whether there was anything, but from when on: told once, it is not told to the next reader. */
+static void an_empty_beginning_is_told_once(void **state) {
+    struct sim_world *world = *state;
+    leave_unbegun(world, 25);
+    sim_world_script(world, "trim " SHARD_B " 2009\n");
+    world->options.continue_after_loss = true;
+    read_all(world, SHARD_B, "TRIM_HORIZON");
+    assert_int_equal(sim_world_gaps(world), 1);
+    world->options.continue_after_loss = false;
+    sim_world_run(world, 23 * 60 * MINUTE_MS);
+    read_all(world, SHARD_B, "TRIM_HORIZON");
+    assert_int_equal(sim_world_gaps(world), 1);
+}
+
+static void a_beginning_within_a_day_is_read(void **state) {
+    struct sim_world *world = *state;
+    leave_unbegun(world, 23);
+    read_all(world, SHARD_B, "2009");
+    assert_int_equal(sim_world_gaps(world), 0);
+    assert_int_equal(world->delivery_count, 15);
+}
+
+/* Whoever was there and found nothing has missed nothing, however old the shard is; an hour of doubt is left. */
+static void a_shard_that_was_watched_is_no_gap(void **state) {
+    struct sim_world *world = *state;
+    sim_world_script(world, "shard " SHARD_A "\n");
+    uint32_t process = sim_world_start(world);
+    sim_world_run(world, 50 * 60 * MINUTE_MS);
+    sim_world_script(world, "expire-iterators\n");
+    sim_world_run(world, MINUTE_MS);
+    sim_world_stop(world, process);
+    sim_world_run(world, 22 * 60 * MINUTE_MS);
+    read_all(world, SHARD_A, "TRIM_HORIZON");
+    assert_int_equal(sim_world_gaps(world), 0);
+    sim_world_run(world, 26 * 60 * MINUTE_MS);
+    process = sim_world_start(world);
+    sim_world_run(world, MINUTE_MS);
+    assert_ended(world, process, ERR_DATA_LOSS, "nobody has read it for ");
+}
+
+/* It starts with what there is. Only an hour later it has missed something. */
+static void an_old_stream_is_begun_without_a_gap(void **state) {
+    struct sim_world *world = *state;
+    sim_world_script(world, "shard " SHARD_A "\nsequence 1000\nfill " SHARD_A " 5 0\n");
+    sim_world_run(world, 30 * 60 * MINUTE_MS);
+    sim_world_script(world, "trim " SHARD_A " 1002\n");
+    read_all(world, SHARD_A, "1004");
+    assert_int_equal(sim_world_gaps(world), 0);
+    assert_int_equal(world->delivery_count, 2);
+}
+
+/* Whose parent a listing may yet show, is not read; and until that is clear not all is read. */
+static void what_is_held_back_is_not_caught_up(void **state) {
+    struct sim_world *world = *state;
+    sim_world_script(world,
+                     "shard " SHARD_B " parent " SHARD_A "\nsequence 1000\nfill " SHARD_B " 5 0\n");
+    world->options.until_caught_up = true;
+    uint32_t process = sim_world_start(world);
+    sim_world_run(world, 5000);
+    assert_int_equal(world->delivery_count, 0);
+    assert_non_null(world->processes[process]);
+    sim_world_run(world, 3 * MINUTE_MS);
+    assert_null(world->processes[process]);
+    assert_int_equal(world->delivery_count, 5);
+}
+
 /* The stream was disabled and enabled again while nobody read it. */
 static void recreate(struct sim_world *world) {
     sim_world_script(world,
@@ -225,6 +331,13 @@ int main(int argc, char **argv) {
         TEST(a_finished_lineage_loses_its_old_leases),
         TEST(a_shard_that_went_unread_stops_it),
         TEST(on_request_it_goes_on_without),
+        TEST(a_beginning_that_nobody_read_stops_it),
+        TEST(on_request_it_goes_on_from_the_horizon),
+        TEST(an_empty_beginning_is_told_once),
+        TEST(a_beginning_within_a_day_is_read),
+        TEST(a_shard_that_was_watched_is_no_gap),
+        TEST(an_old_stream_is_begun_without_a_gap),
+        TEST(what_is_held_back_is_not_caught_up),
         TEST(a_stream_that_was_made_anew_is_noticed),
         TEST(a_stream_that_was_made_anew_is_read_on_request),
         TEST(another_streams_leases_are_left_alone),
