@@ -9,7 +9,7 @@
 enum { TRIES = 3, RETRY_MS = 100, TIMEOUT_MS = 1500 };
 
 static void call_free(struct sim_call *call) {
-    struct sim_world *world = call->process->world;
+    struct sim_world *world = call->thread->process->world;
     for (size_t i = 0; i < world->call_count; i++) {
         if (world->calls[i] == call) {
             world->calls[i] = world->calls[--world->call_count];
@@ -22,14 +22,14 @@ static void call_free(struct sim_call *call) {
 }
 
 static void set_due(struct sim_call *call, uint64_t delay_ms) {
-    call->due_ns = call->process->world->now_ns + delay_ms * 1000000;
+    call->due_ns = call->thread->process->world->now_ns + delay_ms * 1000000;
 }
 
-static struct sim_call *call_new(struct sim_process *process, struct str target, struct str body) {
-    struct sim_world *world = process->world;
+static struct sim_call *call_new(struct sim_thread *thread, struct str target, struct str body) {
+    struct sim_world *world = thread->process->world;
     struct sim_call *call = calloc(1, sizeof *call);
     assert_non_null(call);
-    call->process = process;
+    call->thread = thread;
     call->body = str_dup(body);
     assert_true(str_copy(target, call->target, sizeof call->target));
     fake_reply_init(&call->reply);
@@ -47,12 +47,12 @@ static uint64_t latency_ms(struct sim_world *world) {
 static struct service_call *call_start(struct service *base, const struct service_request *request,
                                        service_done *done, void *ctx) {
     struct sim_service *service = (struct sim_service *)base;
-    struct sim_world *world = service->process->world;
-    struct sim_call *call = call_new(service->process, request->target, request->body);
+    struct sim_world *world = service->thread->process->world;
+    struct sim_call *call = call_new(service->thread, request->target, request->body);
     call->done = done;
     call->dropped = request->dropped;
     call->ctx = ctx;
-    call->state = service->process->dead ? SIM_CALL_FAILED : SIM_CALL_SENT;
+    call->state = service->thread->process->dead ? SIM_CALL_FAILED : SIM_CALL_SENT;
     set_due(call, latency_ms(world));
     return (struct service_call *)call;
 }
@@ -78,7 +78,7 @@ static bool is_write(const struct sim_call *call) {
 /* A write to a lease was carried out: shows the ledger the item as it is now. */
 static void show_lease(const struct sim_call *call) {
     static const char mark[] = "\"leaseKey\":{\"S\":\"";
-    struct sim_world *world = call->process->world;
+    struct sim_world *world = call->thread->process->world;
     const char *at = strstr(call->body, mark);
     assert_non_null(at);
     at += sizeof mark - 1;
@@ -90,7 +90,7 @@ static void show_lease(const struct sim_call *call) {
             item = yyjson_mut_doc_get_root(table->items[i].doc);
         }
     }
-    sim_ledger_lease(world->ledger, key, item, &call->process->worker, world->now_ns);
+    sim_ledger_lease(world->ledger, key, item, &call->thread->process->worker, world->now_ns);
 }
 
 /* The service's own judgement: would another try help? */
@@ -105,15 +105,15 @@ static bool is_passing(const struct fake_reply *reply) {
 
 /* The caller gives up before it arrives. */
 static void call_is_late(struct sim_call *call) {
-    struct sim_call *late = call_new(call->process, str_of(call->target), str_of(call->body));
+    struct sim_call *late = call_new(call->thread, str_of(call->target), str_of(call->body));
     late->tries = TRIES;
-    set_due(late, sim_between(call->process->world, TIMEOUT_MS, SIM_LATE_MS));
+    set_due(late, sim_between(call->thread->process->world, TIMEOUT_MS, SIM_LATE_MS));
     call->state = SIM_CALL_FAILED;
     set_due(call, TIMEOUT_MS);
 }
 
 static void call_arrives(struct sim_call *call) {
-    struct sim_world *world = call->process->world;
+    struct sim_world *world = call->thread->process->world;
     if (is_write(call) && call->tries < TRIES && sim_chance(world, world->weather.late_writes)) {
         call_is_late(call);
         return;
@@ -150,7 +150,7 @@ static void call_arrives(struct sim_call *call) {
 /* ---- back ---- */
 
 static void call_returns(struct sim_call *call) {
-    struct sim_world *world = call->process->world;
+    struct sim_world *world = call->thread->process->world;
     struct service_reply reply = {
         .request_id = STR("SIM"),
         .server_time_ms = sim_world_wall_ms(world),
@@ -158,7 +158,7 @@ static void call_returns(struct sim_call *call) {
     struct err err = ERR_NONE;
     struct str body = buf_str(&call->reply.body);
     bool whole = call->state == SIM_CALL_ANSWERED && call->reply.status == 200;
-    if (call->process->dead) {
+    if (call->thread->process->dead) {
         err_set(&err, ERR_CANCELLED, "the process is dead");
     } else if (call->state == SIM_CALL_FAILED) {
         err_set(&err, ERR_TIMEOUT, "no answer");
@@ -169,7 +169,7 @@ static void call_returns(struct sim_call *call) {
     }
     if (call->done != NULL) {
         if (whole || err.code == ERR_AWS_CONDITION) {
-            reply.body = page_take(call->process->pages);
+            reply.body = page_take(call->thread->pages);
             assert_true(page_add(reply.body, body.ptr, body.len, BUF_MAX_PAGE));
         }
         bool given = reply.body != NULL;
@@ -191,12 +191,13 @@ void sim_calls_orphan(struct sim_process *process) {
     struct sim_world *world = process->world;
     for (size_t i = world->call_count; i-- > 0;) {
         struct sim_call *call = world->calls[i];
-        if (call->process == process && call->state == SIM_CALL_SENT && sim_chance(world, 500)) {
+        if (call->thread->process == process && call->state == SIM_CALL_SENT &&
+            sim_chance(world, 500)) {
             call_arrives(call);
         }
     }
     for (size_t i = 0; i < world->call_count; i++) {
-        if (world->calls[i]->process == process) {
+        if (world->calls[i]->thread->process == process) {
             world->calls[i]->state = SIM_CALL_FAILED;
         }
     }
@@ -205,7 +206,7 @@ void sim_calls_orphan(struct sim_process *process) {
 void sim_calls_free(struct sim_process *process) {
     struct sim_world *world = process->world;
     for (size_t i = world->call_count; i-- > 0;) {
-        if (world->calls[i]->process == process) {
+        if (world->calls[i]->thread->process == process) {
             call_free(world->calls[i]);
         }
     }

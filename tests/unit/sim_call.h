@@ -10,7 +10,7 @@
 enum sim_call_state { SIM_CALL_SENT, SIM_CALL_ANSWERED, SIM_CALL_FAILED };
 
 struct sim_call {
-    struct sim_process *process;
+    struct sim_thread *thread;
     enum sim_call_state state;
     uint64_t due_ns; /* arrives there, or the answer here */
     uint32_t tries;

@@ -16,7 +16,11 @@ struct entry {
     bool arrived;
     bool acked;
     bool trimmed;
-    bool knowable; /* trimmed behind a checkpoint */
+    bool knowable; /* trimmed where its reader must notice */
+    bool old;      /* than the start: not wanted */
+    bool bad;      /* cannot be sent */
+    bool refused;  /* that was tried */
+    int64_t created_ms;
 };
 
 /* A lease as the table has it. */
@@ -27,6 +31,8 @@ struct lease {
     char wanted_by[64];
     uint64_t checkpoint; /* 0: at a beginning */
     bool finished;
+    bool at_horizon;
+    int64_t start_ms;    /* 0: none */
     uint64_t changed_ns; /* its counter */
     uint64_t owned_ns;   /* by this owner */
 };
@@ -41,12 +47,16 @@ struct shard {
     char id[64];
     uint32_t parent; /* 1 and up; 0: none */
     bool closed;
-    uint64_t pending;  /* records that are neither acknowledged nor trimmed */
+    bool vanished;
+    bool was_read;     /* its checkpoint was once another than TRIM_HORIZON */
+    uint64_t pending;  /* records that are neither acknowledged, nor trimmed, nor old */
     uint64_t *numbers; /* of its records */
     size_t count;
     size_t capacity;
-    size_t passed; /* of these, so many may a checkpoint pass */
-    uint64_t sent; /* the last record that its owner has sent; 0: none yet */
+    size_t judged;   /* of these, so many are covered by the checkpoint */
+    size_t passed;   /* of these, so many may a checkpoint pass */
+    uint64_t sent;   /* the last record that its owner has sent; 0: none yet */
+    uint32_t sender; /* that one */
     struct lease lease;
     struct hold holds[SIM_PROCESSES];
     struct hold wishes[SIM_PROCESSES]; /* of its owner */
@@ -61,13 +71,17 @@ struct sim_ledger {
     uint64_t seed;
     uint64_t failover_ns;
     uint64_t now_ns;
+    int64_t start_ms;      /* not before which the start may be; 0: everything is wanted */
+    bool starts_exactly;   /* the start is that */
     struct entry *records; /* by number */
     size_t record_capacity;
     struct shard *shards;
     size_t shard_count;
     size_t shard_capacity;
+    size_t first_shard; /* of the present stream */
     struct item items[ITEMS];
     uint64_t filled[SIM_FAMILIES];
+    uint32_t spoiled; /* of a thousand records */
     uint64_t missing;
     bool may_alarm;
     struct sim_totals totals;
@@ -137,8 +151,21 @@ static void make_room(struct sim_ledger *ledger, uint64_t end) {
     }
 }
 
+void sim_ledger_spoil(struct sim_ledger *ledger, uint32_t per_thousand) {
+    ledger->spoiled = per_thousand;
+}
+
+static bool is_spoiled(const struct sim_ledger *ledger, uint64_t number) {
+    struct rng rng = {.state = ledger->seed * 1000003 + number};
+    return ledger->spoiled > 0 && rng_below(&rng, 999) < ledger->spoiled;
+}
+
+static bool is_before(const struct entry *record, int64_t start_ms) {
+    return record->created_ms < start_ms - start_ms % 1000;
+}
+
 void sim_ledger_write(struct sim_ledger *ledger, const char *id, uint32_t family, uint64_t first,
-                      uint64_t count) {
+                      uint64_t count, int64_t created_ms) {
     struct shard *shard = find_shard(ledger, str_of(id));
     make_room(ledger, first + count);
     for (uint64_t number = first; number < first + count; number++) {
@@ -148,6 +175,8 @@ void sim_ledger_write(struct sim_ledger *ledger, const char *id, uint32_t family
         *record = (struct entry){
             .shard = (uint32_t)(shard - ledger->shards) + 1,
             .item = (uint8_t)(family * SIM_ITEMS_A_FAMILY + turn),
+            .created_ms = created_ms,
+            .bad = is_spoiled(ledger, number),
         };
         shard->numbers =
             sim_grown(shard->numbers, shard->count, &shard->capacity, sizeof(uint64_t));
@@ -158,32 +187,84 @@ void sim_ledger_write(struct sim_ledger *ledger, const char *id, uint32_t family
     ledger->totals.records += count;
 }
 
-/* Over what is acknowledged, or gone. */
+/* Nobody waits for its receipt. */
+static bool is_done(const struct entry *record) {
+    return record->acked || record->trimmed || record->old || record->refused;
+}
+
+/* Over what is done with. */
 static void move_passed(const struct sim_ledger *ledger, struct shard *shard) {
     while (shard->passed < shard->count) {
         const struct entry *record = &ledger->records[shard->numbers[shard->passed]];
-        if (!record->acked && !record->trimmed) {
+        if (!is_done(record)) {
             return;
         }
         shard->passed++;
     }
 }
 
-void sim_ledger_trim(struct sim_ledger *ledger, const char *id, uint64_t number) {
-    struct shard *shard = find_shard(ledger, str_of(id));
-    bool known = shard->lease.checkpoint > 0;
-    ledger->may_alarm = ledger->may_alarm || number >= shard->lease.checkpoint;
+/* What of this shard is older. */
+static void retire(struct sim_ledger *ledger, struct shard *shard, int64_t start_ms) {
+    for (size_t i = 0; i < shard->count; i++) {
+        struct entry *record = &ledger->records[shard->numbers[i]];
+        if (record->old || !is_before(record, start_ms)) {
+            continue;
+        }
+        shard->pending -= is_done(record) ? 0 : 1;
+        ledger->missing -= record->arrived || is_done(record) ? 0 : 1;
+        record->old = true;
+    }
+    move_passed(ledger, shard);
+}
+
+void sim_ledger_start_at(struct sim_ledger *ledger, int64_t start_ms) {
+    ledger->start_ms = start_ms;
+    ledger->starts_exactly = true;
+    for (size_t i = 0; i < ledger->shard_count; i++) {
+        retire(ledger, &ledger->shards[i], start_ms);
+    }
+}
+
+void sim_ledger_start_now(struct sim_ledger *ledger, int64_t now_ms) {
+    ledger->start_ms = now_ms - MARGIN_MS; /* creation times are floored */
+}
+
+static void trim(struct sim_ledger *ledger, struct shard *shard, uint64_t number, bool known) {
     for (size_t i = 0; i < shard->count && shard->numbers[i] <= number; i++) {
         struct entry *record = &ledger->records[shard->numbers[i]];
         if (record->trimmed) {
             continue;
         }
+        shard->pending -= is_done(record) ? 0 : 1;
+        ledger->missing -= record->arrived || is_done(record) ? 0 : 1;
         record->trimmed = true;
         record->knowable = known;
-        shard->pending -= record->acked ? 0 : 1;
-        ledger->missing -= record->arrived ? 0 : 1;
     }
     move_passed(ledger, shard);
+}
+
+void sim_ledger_trim(struct sim_ledger *ledger, const char *id, uint64_t number) {
+    struct shard *shard = find_shard(ledger, str_of(id));
+    ledger->may_alarm = ledger->may_alarm || number >= shard->lease.checkpoint;
+    trim(ledger, shard, number, shard->lease.checkpoint > 0);
+}
+
+void sim_ledger_age(struct sim_ledger *ledger, const char *id) {
+    struct shard *shard = find_shard(ledger, str_of(id));
+    ledger->may_alarm = true;
+    trim(ledger, shard, UINT64_MAX, shard->lease.exists && !shard->lease.finished);
+}
+
+void sim_ledger_vanish(struct sim_ledger *ledger, const char *id) {
+    struct shard *shard = find_shard(ledger, str_of(id));
+    shard->vanished = true;
+    ledger->may_alarm = ledger->may_alarm || !shard->lease.finished;
+    trim(ledger, shard, UINT64_MAX, shard->lease.exists);
+}
+
+void sim_ledger_remake(struct sim_ledger *ledger) {
+    ledger->first_shard = ledger->shard_count;
+    memset(ledger->filled, 0, sizeof ledger->filled);
 }
 
 /* ---- records ---- */
@@ -206,8 +287,8 @@ static void check_lease(const struct sim_ledger *ledger, uint64_t number, const 
     }
 }
 
-void sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
-                    const struct sim_worker *worker, uint64_t now_ns) {
+enum sim_refusal sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
+                                const struct sim_worker *worker, uint64_t now_ns) {
     ledger->now_ns = now_ns;
     const struct entry *record = find_record(ledger, number);
     struct shard *shard = shard_of(ledger, record);
@@ -222,6 +303,15 @@ void sim_ledger_put(struct sim_ledger *ledger, uint64_t number, struct str id,
                worker->id, number, shard->id, parent->id, parent->pending);
     }
     check_lease(ledger, number, shard, worker, "takes");
+    if (record->old && is_before(record, shard->lease.start_ms)) {
+        broken(ledger, "%s sends record %" PRIu64 " of %s, which is older than the start",
+               worker->id, number, shard->id);
+    }
+    ledger->totals.early += record->old && shard->lease.start_ms == 0 ? 1 : 0;
+    if (!record->bad) {
+        return SIM_NOT_REFUSED;
+    }
+    return number % 2 == 0 ? SIM_REFUSED_AT_ONCE : SIM_REFUSED_LATER;
 }
 
 void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *key,
@@ -235,11 +325,15 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
     if (strcmp(key, expected) != 0) {
         broken(ledger, "record %" PRIu64 " came with key %s instead of %s", number, key, expected);
     }
+    if (record->bad) {
+        broken(ledger, "record %" PRIu64 " came, which cannot be sent", number);
+    }
     item->last = number;
     struct shard *shard = shard_of(ledger, record);
     check_lease(ledger, number, shard, worker, "sends");
     if (strcmp(shard->lease.owner, worker->id) == 0) {
         shard->sent = number;
+        shard->sender = worker->serial;
     } else { /* it was asked in vain */
         ledger->totals.after_loss++;
         uint64_t overlap_ms = (now_ns - shard->lease.owned_ns) / MS;
@@ -252,7 +346,11 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
         return;
     }
     record->arrived = true;
-    ledger->missing -= record->trimmed ? 0 : 1;
+    ledger->missing -= record->trimmed || record->old ? 0 : 1;
+    /* Of two workers that start at the same time the later start is further. */
+    if (number < item->newest && record->old) {
+        return;
+    }
     if (number < item->newest) {
         broken(ledger, "%s got record %" PRIu64 " after %" PRIu64, key, number, item->newest);
     }
@@ -266,7 +364,17 @@ void sim_ledger_acked(struct sim_ledger *ledger, uint64_t number) {
         return;
     }
     record->acked = true;
-    shard->pending -= record->trimmed ? 0 : 1;
+    shard->pending -= record->trimmed || record->old ? 0 : 1;
+    move_passed(ledger, shard);
+}
+
+void sim_ledger_refused(struct sim_ledger *ledger, uint64_t number) {
+    struct entry *record = find_record(ledger, number);
+    struct shard *shard = &ledger->shards[record->shard - 1];
+    bool done = is_done(record);
+    record->refused = true;
+    shard->pending -= done ? 0 : 1;
+    ledger->missing -= done ? 0 : 1;
     move_passed(ledger, shard);
 }
 
@@ -286,6 +394,8 @@ static struct lease read_lease(yyjson_mut_val *item) {
         (void)str_copy(str_of(text_of(item, "d2pWantedBy", "S")), lease.wanted_by,
                        sizeof lease.wanted_by);
         lease.finished = strcmp(checkpoint, "SHARD_END") == 0;
+        lease.at_horizon = strcmp(checkpoint, "TRIM_HORIZON") == 0;
+        lease.start_ms = (int64_t)strtoull(text_of(item, "d2pStart", "N"), NULL, 10);
         lease.checkpoint = strtoull(checkpoint, NULL, 10); /* 0 for words */
     }
     return lease;
@@ -319,6 +429,30 @@ static void check_checkpoint(const struct sim_ledger *ledger, const struct shard
     }
 }
 
+/* What the checkpoint has passed was sent, or its loss was accepted. */
+static void check_passed(struct sim_ledger *ledger, struct shard *shard, const struct lease *now,
+                         const struct sim_worker *worker) {
+    while (shard->judged < shard->count &&
+           (now->finished || shard->numbers[shard->judged] <= now->checkpoint)) {
+        uint64_t number = shard->numbers[shard->judged++];
+        const struct entry *record = &ledger->records[number];
+        ledger->totals.skipped += record->refused && !record->trimmed ? 1 : 0;
+        bool gone = record->trimmed && worker->continues;
+        if (record->refused && !worker->skips && !gone) {
+            broken(ledger,
+                   "%s put the checkpoint of %s behind record %" PRIu64 ", which it must not skip",
+                   worker->id, shard->id, number);
+        }
+        bool done = record->acked || record->old || record->refused;
+        bool lost = record->trimmed && record->knowable && !done;
+        if (lost && !worker->continues) {
+            broken(ledger,
+                   "%s put the checkpoint of %s behind record %" PRIu64 ", which it must not lose",
+                   worker->id, shard->id, number);
+        }
+    }
+}
+
 /* May the worker make itself the owner in another's place? */
 static void check_taking(struct sim_ledger *ledger, const struct shard *shard,
                          const struct sim_worker *worker) {
@@ -335,17 +469,50 @@ static void check_taking(struct sim_ledger *ledger, const struct shard *shard,
     ledger->totals.stolen += expired ? 0 : 1;
 }
 
+/* Its checkpoint has moved, or it has no more to be read. */
+static bool is_read(const struct shard *shard) {
+    return shard->was_read || (shard->lease.exists && shard->closed && shard->pending == 0);
+}
+
+/* A new lease tells the start, or is below a shard that was read. */
+static void check_start(const struct sim_ledger *ledger, const struct shard *shard,
+                        const struct lease *now, const struct sim_worker *worker) {
+    bool read_above = false;
+    for (uint32_t at = shard->parent; at > 0 && !read_above; at = ledger->shards[at - 1].parent) {
+        read_above = is_read(&ledger->shards[at - 1]);
+    }
+    bool right = ledger->starts_exactly || ledger->start_ms == 0
+                     ? now->start_ms == ledger->start_ms
+                     : now->start_ms >= ledger->start_ms;
+    if (!right && (now->start_ms > 0 || !read_above)) {
+        broken(ledger,
+               "%s made the lease of %s with the start %" PRId64 ", which should be %" PRId64,
+               worker->id, shard->id, now->start_ms, ledger->start_ms);
+    }
+}
+
+/* What is older is not wanted; at the tip, nothing of what is above is. */
+static void note_start(struct sim_ledger *ledger, struct shard *shard, const struct lease *now) {
+    retire(ledger, shard, now->start_ms);
+    for (uint32_t at = shard->parent; at > 0; at = ledger->shards[at - 1].parent) {
+        if (!ledger->shards[at - 1].lease.exists) {
+            retire(ledger, &ledger->shards[at - 1], now->at_horizon ? now->start_ms : INT64_MAX);
+        }
+    }
+}
+
 static void check_change(struct sim_ledger *ledger, const struct shard *shard,
                          const struct lease *now, const struct sim_worker *worker) {
     const struct lease *before = &shard->lease;
     if (!now->exists) {
-        if (!before->finished && !ledger->may_alarm) {
+        if (!before->finished && !(shard->vanished && worker->continues)) {
             broken(ledger, "%s deleted the unfinished lease of %s", worker->id, shard->id);
         }
         return;
     }
     if (!before->exists) {
-        return; /* made */
+        check_start(ledger, shard, now, worker);
+        return;
     }
     bool mine = strcmp(before->owner, worker->id) == 0;
     bool new_owner = strcmp(before->owner, now->owner) != 0;
@@ -370,7 +537,12 @@ void sim_ledger_lease(struct sim_ledger *ledger, struct str key, yyjson_mut_val 
     struct shard *shard = find_shard(ledger, key);
     struct lease now = read_lease(item);
     check_change(ledger, shard, &now, worker);
+    check_passed(ledger, shard, &now, worker);
     const struct lease *before = &shard->lease;
+    if (!before->exists && now.start_ms > 0) {
+        note_start(ledger, shard, &now);
+    }
+    shard->was_read = shard->was_read || (now.exists && !now.at_horizon);
     bool same_owner = strcmp(now.owner, before->owner) == 0;
     bool counted = now.counter != before->counter || !before->exists;
     now.changed_ns = counted ? now_ns : before->changed_ns;
@@ -393,6 +565,24 @@ void sim_ledger_lease(struct sim_ledger *ledger, struct str key, yyjson_mut_val 
     }
     shard->sent = same_owner || now.owner[0] == '\0' ? shard->sent : 0;
     shard->lease = now;
+}
+
+void sim_ledger_ended(struct sim_ledger *ledger, const struct sim_worker *worker, uint64_t now_ns) {
+    ledger->now_ns = now_ns;
+    for (size_t i = 0; i < ledger->shard_count; i++) {
+        const struct shard *shard = &ledger->shards[i];
+        const struct lease *lease = &shard->lease;
+        if (!lease->exists || lease->finished) {
+            continue;
+        }
+        if (strcmp(lease->owner, worker->id) == 0) {
+            broken(ledger, "%s ended and still owns %s", worker->id, shard->id);
+        }
+        if (shard->sender == worker->serial && lease->checkpoint < shard->sent) {
+            broken(ledger, "%s ended and left the checkpoint of %s at %" PRIu64 ", below %" PRIu64,
+                   worker->id, shard->id, lease->checkpoint, shard->sent);
+        }
+    }
 }
 
 /* ---- questions ---- */
@@ -419,8 +609,21 @@ uint32_t sim_ledger_load(const struct sim_ledger *ledger, const char *worker_id)
     return load;
 }
 
+bool sim_ledger_has_leases(const struct sim_ledger *ledger) {
+    bool has = false;
+    for (size_t i = ledger->first_shard; i < ledger->shard_count; i++) {
+        has = has || ledger->shards[i].lease.exists;
+    }
+    return has;
+}
+
 bool sim_ledger_is_finished(const struct sim_ledger *ledger, const char *shard) {
     return find_shard(ledger, str_of(shard))->lease.finished;
+}
+
+bool sim_ledger_is_needless(const struct sim_ledger *ledger, const char *id) {
+    const struct shard *shard = find_shard(ledger, str_of(id));
+    return !shard->lease.exists && shard->pending == 0;
 }
 
 uint64_t sim_ledger_missing(const struct sim_ledger *ledger) {
@@ -431,15 +634,26 @@ bool sim_ledger_may_alarm(const struct sim_ledger *ledger) {
     return ledger->may_alarm;
 }
 
+static void sum_shard(const struct sim_ledger *ledger, const struct shard *shard,
+                      struct sim_totals *totals) {
+    bool gap = false;
+    for (size_t i = 0; i < shard->count; i++) {
+        const struct entry *record = &ledger->records[shard->numbers[i]];
+        totals->old += record->old ? 1 : 0;
+        if (record->trimmed && !record->arrived && !record->old && !record->refused) {
+            totals->lost++;
+            totals->untold += record->knowable ? 0 : 1;
+            gap = gap || record->knowable;
+        }
+    }
+    totals->gaps += gap ? 1 : 0;
+}
+
 void sim_ledger_sum(const struct sim_ledger *ledger, struct sim_totals *ret_totals) {
     *ret_totals = ledger->totals;
     ret_totals->missing = ledger->missing;
-    for (size_t i = 0; i < ledger->record_capacity; i++) {
-        const struct entry *record = &ledger->records[i];
-        if (record->shard != 0 && record->trimmed && !record->arrived) {
-            ret_totals->lost++;
-            ret_totals->untold += record->knowable ? 0 : 1;
-        }
+    for (size_t i = 0; i < ledger->shard_count; i++) {
+        sum_shard(ledger, &ledger->shards[i], ret_totals);
     }
     for (size_t i = 0; i < ITEMS; i++) {
         ret_totals->old_ends += ledger->items[i].last < ledger->items[i].newest ? 1 : 0;

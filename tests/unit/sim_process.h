@@ -9,24 +9,39 @@
 
 struct sim_service {
     struct service base;
+    struct sim_thread *thread;
+};
+
+struct sim_message {
+    struct lane_message *message;
+    uint64_t due_ns;
+};
+
+/* A lane with what is on it. */
+struct sim_thread {
+    struct lane lane; /* first: the two are converted into each other */
     struct sim_process *process;
+    struct lane_timer **timers;
+    size_t timer_count;
+    size_t timer_capacity;
+    struct sim_message *messages; /* in the order of posting */
+    size_t message_count;
+    size_t message_capacity;
+    uint64_t
+        arrives_ns[SIM_LANES]; /* the newest message of each lane: none of it overtakes another */
+    struct page_pool *pages;
+    struct sim_service streams;
+    struct sim_service table;
+    struct lane_message close_message;
 };
 
 struct sim_process {
-    struct lane lane; /* first: the two are converted into each other */
     struct sim_world *world;
     uint32_t index;
     struct sim_worker worker;
     struct source *source;
-    struct lane_timer **timers;
-    size_t timer_count;
-    size_t timer_capacity;
-    struct lane_message **messages;
-    size_t message_count;
-    size_t message_capacity;
-    struct page_pool *pages;
-    struct sim_service streams;
-    struct sim_service table;
+    struct sim_thread *threads[SIM_LANES];
+    uint32_t thread_count;
     char worker_id[32];
     struct source_options options;
     bool paused;
@@ -35,7 +50,6 @@ struct sim_process {
     bool dead;           /* crashed: its memory is being taken apart, nothing of it goes out */
     bool done;
     struct err result;
-    struct lane_message close_message;
 };
 
 /* The array with room for one more. */

@@ -13,6 +13,7 @@ struct message {
     uint64_t number;
     bool arrived;
     bool acked;
+    bool refused; /* when its receipt is due */
 };
 
 struct sim_sink {
@@ -46,10 +47,15 @@ static void keep_delivery(struct sim_sink *sink, const struct message *message) 
 
 static void acknowledge(struct sim_sink *sink, struct message *message) {
     const struct sim_process *process = sink->process;
+    struct sim_ledger *ledger = process->world->ledger;
     message->acked = true;
-    if (process->world->ledger != NULL && !process->dead) {
-        sim_ledger_acked(process->world->ledger, message->number);
+    if (ledger != NULL && !process->dead) {
+        (message->refused ? sim_ledger_refused : sim_ledger_acked)(ledger, message->number);
     }
+}
+
+static void refuse(struct err *err) {
+    err_set(err, ERR_PULSAR_TOO_LARGE, "the simulation's sink does not want it");
 }
 
 static void turn_soon(struct sim_sink *sink) {
@@ -77,7 +83,7 @@ static void send(struct sim_sink *sink, size_t count) {
             struct message *message = &sink->messages[kept++];
             *message = sink->messages[at + i];
             message->arrived = true;
-            if (!sink->process->dead) {
+            if (!sink->process->dead && !message->refused) {
                 keep_delivery(sink, message);
             }
         }
@@ -93,14 +99,20 @@ static void turn(void *ctx) {
     struct sim_sink *sink = ctx;
     struct sim_world *world = sink->process->world;
     uint64_t tokens[ROOM];
+    uint64_t refused[ROOM];
     size_t acked = 0;
+    size_t refusals = 0;
     size_t kept = 0;
     send(sink, sim_between(world, 0, 40));
     for (size_t i = 0; i < sink->count; i++) {
         struct message *message = &sink->messages[i];
         if (message->arrived && !world->weather.no_receipts && sim_chance(world, 600)) {
             acknowledge(sink, message);
-            tokens[acked++] = message->token;
+            if (message->refused) {
+                refused[refusals++] = message->token;
+            } else {
+                tokens[acked++] = message->token;
+            }
         } else {
             sink->messages[kept++] = *message;
         }
@@ -112,6 +124,11 @@ static void turn(void *ctx) {
     if (acked > 0) {
         sink->sink.events.acked(sink->sink.events_ctx, tokens, acked);
     }
+    if (refusals > 0) {
+        struct err err;
+        refuse(&err);
+        sink->sink.events.refused(sink->sink.events_ctx, refused, refusals, &err);
+    }
     if (sink->was_full && sink->count < ROOM) {
         sink->was_full = false;
         sink->sink.events.writable(sink->sink.events_ctx);
@@ -120,7 +137,6 @@ static void turn(void *ctx) {
 
 static enum sink_result put(struct sink *base, const struct sink_message *message, uint64_t token,
                             struct err *err) {
-    (void)err;
     struct sim_sink *sink = (struct sim_sink *)base;
     struct sim_process *process = sink->process;
     if (sink->count == ROOM) {
@@ -140,8 +156,15 @@ static enum sink_result put(struct sink *base, const struct sink_message *messag
         }
     }
     if (process->world->ledger != NULL && !process->dead) {
-        sim_ledger_put(process->world->ledger, kept->number, shard, &process->worker,
-                       process->world->now_ns);
+        enum sim_refusal refusal = sim_ledger_put(process->world->ledger, kept->number, shard,
+                                                  &process->worker, process->world->now_ns);
+        kept->refused = refusal == SIM_REFUSED_LATER;
+        if (refusal == SIM_REFUSED_AT_ONCE) {
+            sink->count--;
+            sim_ledger_refused(process->world->ledger, kept->number);
+            refuse(err);
+            return SINK_REFUSED;
+        }
     }
     if (!sink->timer.armed) {
         turn_soon(sink);
@@ -186,17 +209,17 @@ static const struct sink_ops ops = {
     .close = close_sink,
 };
 
-struct sink *sim_sink_new(struct sim_process *process, const struct sink_events *events,
+struct sink *sim_sink_new(struct sim_thread *thread, const struct sink_events *events,
                           void *events_ctx) {
     struct sim_sink *sink = calloc(1, sizeof *sink);
     assert_non_null(sink);
-    sink->process = process;
+    sink->process = thread->process;
     sink->sink = (struct sink){
         .ops = &ops,
-        .lane = &process->lane,
+        .lane = &thread->lane,
         .events = *events,
         .events_ctx = events_ctx,
     };
-    lane_timer_init(&sink->timer, &process->lane, turn, sink);
+    lane_timer_init(&sink->timer, &thread->lane, turn, sink);
     return &sink->sink;
 }

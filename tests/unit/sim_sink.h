@@ -1,5 +1,5 @@
 /*
- * sim_sink: a process's sink on the simulated clock. Messages arrive in order, some at a time; receipts come later and in
+ * sim_sink: a lane's sink on the simulated clock. Messages arrive in order, some at a time; receipts come later and in
  * any order.
  */
 #ifndef TESTS_SIM_SINK_H
@@ -7,8 +7,8 @@
 
 #include "sim_process.h"
 
-/* Made for the process, which it frees itself from when it is closed. */
-struct sink *sim_sink_new(struct sim_process *process, const struct sink_events *events,
+/* It frees itself when it is closed. */
+struct sink *sim_sink_new(struct sim_thread *thread, const struct sink_events *events,
                           void *events_ctx);
 
 #endif

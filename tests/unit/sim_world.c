@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cmocka_all.h"
 #include "sim_call.h"
+#include "sim_ledger.h"
 #include "sim_sink.h"
 #include "source/lease.h"
 
@@ -12,7 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STOP_SLACK_MS = 8000 }; /* the claims' wait, the last writes' wait, and two seconds */
+enum {
+    STOP_SLACK_MS = 8000, /* the claims' wait, the last writes' wait, and two seconds */
+    MESSAGE_MAX_MS = 300,
+};
 static const int64_t WALL_MS = INT64_C(1700000000000);
 
 uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high) {
@@ -33,43 +37,62 @@ void *sim_grown(void *array, size_t count, size_t *capacity, size_t size) {
     return larger;
 }
 
-/* ---- its lane ---- */
+/* ---- its lanes ---- */
 
-static struct sim_process *process_of(struct lane *lane) {
-    return (struct sim_process *)lane;
+static struct sim_thread *thread_of(struct lane *lane) {
+    return (struct sim_thread *)lane;
 }
 
 static uint64_t now_ns(struct lane *lane) {
-    return process_of(lane)->world->now_ns;
+    return thread_of(lane)->process->world->now_ns;
 }
 
 static int64_t wall_ms(struct lane *lane) {
-    return sim_world_wall_ms(process_of(lane)->world);
+    return sim_world_wall_ms(thread_of(lane)->process->world);
 }
 
 static void timer_set(struct lane *lane, struct lane_timer *timer) {
-    struct sim_process *process = process_of(lane);
-    process->timers = sim_grown(process->timers, process->timer_count, &process->timer_capacity,
-                                sizeof(struct lane_timer *));
-    process->timers[process->timer_count++] = timer;
+    struct sim_thread *thread = thread_of(lane);
+    thread->timers = sim_grown(thread->timers, thread->timer_count, &thread->timer_capacity,
+                               sizeof(struct lane_timer *));
+    thread->timers[thread->timer_count++] = timer;
 }
 
 static void timer_cancel(struct lane *lane, struct lane_timer *timer) {
-    struct sim_process *process = process_of(lane);
-    for (size_t i = 0; i < process->timer_count; i++) {
-        if (process->timers[i] == timer) {
-            process->timers[i] = process->timers[--process->timer_count];
+    struct sim_thread *thread = thread_of(lane);
+    for (size_t i = 0; i < thread->timer_count; i++) {
+        if (thread->timers[i] == timer) {
+            thread->timers[i] = thread->timers[--thread->timer_count];
             return;
         }
     }
     fail_msg("a timer was cancelled that was not armed");
 }
 
+/* To another lane it takes a while, at times a long one: that lane has other work. */
+static uint64_t arrival_ns(struct sim_thread *to) {
+    struct sim_world *world = to->process->world;
+    const struct sim_thread *from = world->running;
+    if (from == NULL || from == to) {
+        return world->now_ns;
+    }
+    assert_ptr_equal(from->process, to->process);
+    uint64_t delay_us = sim_chance(world, 30) ? sim_between(world, 1000, MESSAGE_MAX_MS * 1000)
+                                              : sim_between(world, 0, 2000);
+    uint64_t due_ns = world->now_ns + delay_us * 1000;
+    uint64_t *newest_ns = &to->arrives_ns[from->lane.index];
+    *newest_ns = due_ns > *newest_ns ? due_ns : *newest_ns;
+    return *newest_ns;
+}
+
 static void post(struct lane *lane, struct lane_message *message) {
-    struct sim_process *process = process_of(lane);
-    process->messages = sim_grown(process->messages, process->message_count,
-                                  &process->message_capacity, sizeof(struct lane_message *));
-    process->messages[process->message_count++] = message;
+    struct sim_thread *thread = thread_of(lane);
+    thread->messages = sim_grown(thread->messages, thread->message_count, &thread->message_capacity,
+                                 sizeof(struct sim_message));
+    thread->messages[thread->message_count++] = (struct sim_message){
+        .message = message,
+        .due_ns = arrival_ns(thread),
+    };
 }
 
 static const struct lane_ops lane_ops = {
@@ -80,30 +103,57 @@ static const struct lane_ops lane_ops = {
     .post = post,
 };
 
+static struct lane *thread_new(struct sim_process *process) {
+    struct sim_thread *thread = calloc(1, sizeof *thread);
+    assert_non_null(thread);
+    thread->lane = (struct lane){
+        .ops = &lane_ops,
+        .index = process->thread_count,
+        .rng = {.state = rng_next(&process->world->rng)},
+    };
+    thread->process = process;
+    thread->pages = page_pool_new(1 << 20);
+    thread->streams.base = (struct service){&sim_service_ops, &thread->lane, thread->pages};
+    thread->streams.thread = thread;
+    thread->table.base = thread->streams.base;
+    thread->table.thread = thread;
+    process->threads[process->thread_count++] = thread;
+    return &thread->lane;
+}
+
+static void thread_free(struct sim_thread *thread) {
+    page_pool_free(thread->pages);
+    free(thread->timers);
+    free(thread->messages);
+    free(thread);
+}
+
 /* ---- its host ---- */
 
 static struct lane *host_lane(void *ctx, uint32_t index, struct err *err) {
-    (void)ctx;
-    err_set(err, ERR_INTERNAL, "there is no lane %u", index);
-    return NULL;
+    (void)err;
+    struct sim_process *process = ctx;
+    assert_int_equal(index, process->thread_count);
+    return thread_new(process);
 }
 
 static bool host_open(void *ctx, struct lane *lane, const struct sink_events *events,
                       void *events_ctx, struct source_parts *ret_parts, struct err *err) {
-    (void)lane;
+    (void)ctx;
     (void)err;
-    struct sim_process *process = ctx;
+    struct sim_thread *thread = thread_of(lane);
+    assert_ptr_equal(thread, thread->process->world->running);
     *ret_parts = (struct source_parts){
-        .streams = &process->streams.base,
-        .table = &process->table.base,
-        .sink = sim_sink_new(process, events, events_ctx),
+        .streams = &thread->streams.base,
+        .table = &thread->table.base,
+        .sink = sim_sink_new(thread, events, events_ctx),
     };
     return true;
 }
 
 static void host_close(void *ctx, struct lane *lane, lane_fn *done, void *done_ctx) {
-    struct sim_process *process = ctx;
-    lane_post(lane, &process->close_message, done, done_ctx);
+    (void)ctx;
+    lane_post(lane, &thread_of(lane)->close_message, done, done_ctx);
 }
 
 static void host_done(void *ctx, const struct err *err) {
@@ -131,24 +181,20 @@ uint32_t sim_world_start(struct sim_world *world) {
     }
     struct sim_process *process = calloc(1, sizeof *process);
     assert_non_null(process);
-    process->lane = (struct lane){.ops = &lane_ops, .rng = {.state = rng_next(&world->rng)}};
     process->world = world;
     process->index = index;
-    process->pages = page_pool_new(1 << 20);
-    process->streams.base = (struct service){&sim_service_ops, &process->lane, process->pages};
-    process->streams.process = process;
-    process->table.base = process->streams.base;
-    process->table.process = process;
     (void)snprintf(process->worker_id, sizeof process->worker_id, "worker-%u:%u", index,
                    world->started);
     process->worker = (struct sim_worker){
         .id = process->worker_id,
         .serial = ++world->started,
         .place = index,
+        .skips = world->options.skip_bad_records,
+        .continues = world->options.continue_after_loss,
     };
     process->options = world->options;
     process->options.worker_id = str_of(process->worker_id);
-    process->source = source_start(&process->lane, &process->options, &host, process);
+    process->source = source_start(thread_new(process), &process->options, &host, process);
     assert_non_null(process->source);
     world->processes[index] = process;
     return index;
@@ -192,6 +238,14 @@ uint64_t sim_world_gaps(const struct sim_world *world) {
     return gaps;
 }
 
+uint64_t sim_world_record_errors(const struct sim_world *world) {
+    uint64_t errors = world->record_errors;
+    for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
+        errors += world->processes[i] != NULL ? stats_of(world->processes[i]).record_errors : 0;
+    }
+    return errors;
+}
+
 uint32_t sim_world_count(const struct sim_world *world) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < SIM_PROCESSES; i++) {
@@ -203,12 +257,13 @@ uint32_t sim_world_count(const struct sim_world *world) {
 static void process_free(struct sim_process *process) {
     struct sim_world *world = process->world;
     world->gaps += stats_of(process).gaps;
+    world->record_errors += stats_of(process).record_errors;
     source_free(process->source);
     sim_calls_free(process);
-    page_pool_free(process->pages);
     world->processes[process->index] = NULL;
-    free(process->timers);
-    free(process->messages);
+    for (uint32_t i = 0; i < process->thread_count; i++) {
+        thread_free(process->threads[i]);
+    }
     free(process);
 }
 
@@ -217,15 +272,27 @@ static void process_free(struct sim_process *process) {
 /* The next thing that happens: one of these. */
 struct event {
     uint64_t due_ns;
-    struct sim_process *process;
+    struct sim_thread *thread;
     struct lane_timer *timer;
-    bool message;
+    size_t message; /* its place and 1; 0: none */
     struct sim_call *call;
 };
 
 static void earlier(struct event *next, struct event event) {
     if (next->due_ns == UINT64_MAX || event.due_ns < next->due_ns) {
         *next = event;
+    }
+}
+
+static void next_of_thread(struct event *next, struct sim_thread *thread) {
+    for (size_t i = 0; i < thread->message_count; i++) {
+        earlier(next, (struct event){.due_ns = thread->messages[i].due_ns,
+                                     .thread = thread,
+                                     .message = i + 1});
+    }
+    for (size_t i = 0; i < thread->timer_count; i++) {
+        struct lane_timer *timer = thread->timers[i];
+        earlier(next, (struct event){.due_ns = timer->due_ns, .thread = thread, .timer = timer});
     }
 }
 
@@ -237,47 +304,53 @@ static struct event next_event(const struct sim_world *world, const struct sim_p
         if (process == NULL || process->paused || (only != NULL && process != only)) {
             continue;
         }
-        if (process->message_count > 0) {
-            earlier(&next,
-                    (struct event){.due_ns = world->now_ns, .process = process, .message = true});
-        }
-        for (size_t t = 0; t < process->timer_count; t++) {
-            struct lane_timer *timer = process->timers[t];
-            earlier(&next,
-                    (struct event){.due_ns = timer->due_ns, .process = process, .timer = timer});
+        for (uint32_t t = 0; t < process->thread_count; t++) {
+            next_of_thread(&next, process->threads[t]);
         }
     }
     for (size_t i = 0; i < world->call_count; i++) {
         struct sim_call *call = world->calls[i];
-        bool reachable = call->state == SIM_CALL_SENT || !call->process->paused;
-        if (reachable && (only == NULL || call->process == only)) {
+        const struct sim_process *process = call->thread->process;
+        bool reachable = call->state == SIM_CALL_SENT || !process->paused;
+        if (reachable && (only == NULL || process == only)) {
             earlier(&next,
-                    (struct event){.due_ns = call->due_ns, .process = call->process, .call = call});
+                    (struct event){.due_ns = call->due_ns, .thread = call->thread, .call = call});
         }
     }
     return next;
 }
 
+static void message_arrives(struct sim_thread *thread, size_t at) {
+    struct lane_message *message = thread->messages[at].message;
+    thread->message_count--;
+    memmove(thread->messages + at, thread->messages + at + 1,
+            (thread->message_count - at) * sizeof thread->messages[0]);
+    message->fn(message->ctx);
+}
+
 static void happen(struct sim_world *world, const struct event *event) {
-    struct sim_process *process = event->process;
-    static uint32_t last;
-    if (last != process->index) {
-        last = process->index;
-        LOG_DEBUG("sim", "turn", LOG_U64("process", last), LOG_U64("ms", world->now_ns / 1000000));
+    struct sim_process *process = event->thread->process;
+    static const struct sim_thread *last; /* only to be compared */
+    if (last != event->thread) {
+        last = event->thread;
+        LOG_DEBUG("sim", "turn", LOG_U64("process", process->index),
+                  LOG_U64("lane", event->thread->lane.index),
+                  LOG_U64("ms", world->now_ns / 1000000));
     }
+    world->running = event->thread;
     if (event->call != NULL) {
         sim_call_happens(event->call);
-    } else if (event->message) {
-        struct lane_message *message = process->messages[0];
-        process->message_count--;
-        memmove(process->messages, process->messages + 1,
-                process->message_count * sizeof(struct lane_message *));
-        message->fn(message->ctx);
+    } else if (event->message > 0) {
+        message_arrives(event->thread, event->message - 1);
     } else {
         lane_timer_cancel(event->timer);
         event->timer->fn(event->timer->ctx);
     }
+    world->running = NULL;
     if (process->done) {
+        if (world->ledger != NULL && world->mild && !process->dead) {
+            sim_ledger_ended(world->ledger, &process->worker, world->now_ns);
+        }
         if (err_is_set(&process->result) && !process->dead && !err_is_set(&world->failure)) {
             world->failure = process->result;
             world->failed_early = process->stopping || stats_of(process).records_read == 0;

@@ -1,7 +1,7 @@
 /*
- * sim_world: several processes of the source on one simulated clock, over one AWS double, each with a sink of its own. A
- * process can crash, stand still (and wake up as a zombie) or stop cleanly; replies get lost. All on the test's thread;
- * what happens follows from the seed alone.
+ * sim_world: several processes of the source on one simulated clock, over one AWS double, each with one or more lanes, each
+ * lane with a sink of its own. A process can crash, stand still (and wake up as a zombie) or stop cleanly; replies get lost;
+ * messages between lanes take their time. All on the test's thread; what happens follows from the seed alone.
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -11,9 +11,12 @@
 
 #define SIM_ARN                                                                                    \
     "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
+/* Of the same table, when its stream was disabled and enabled again. */
+#define SIM_NEXT_ARN                                                                               \
+    "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-02-01T00:00:00.000"
 #define SIM_TABLE "leases"
 
-enum { SIM_PROCESSES = 8, SIM_SLOW_MS = 3000, SIM_LATE_MS = 4500 };
+enum { SIM_PROCESSES = 8, SIM_LANES = 3, SIM_SLOW_MS = 3000, SIM_LATE_MS = 4500 };
 
 /* A record that reached the other side. */
 struct sim_delivery {
@@ -38,10 +41,13 @@ struct sim_worker {
     const char *id;
     uint32_t serial;
     uint32_t place;
+    bool skips;     /* its policy for records that cannot be sent */
+    bool continues; /* and for those that were lost */
 };
 
 struct sim_ledger;
 struct sim_process;
+struct sim_thread;
 
 struct sim_world {
     uint64_t seed;
@@ -50,17 +56,20 @@ struct sim_world {
     struct fake_aws aws;
     struct source_options options; /* of processes that start from now on */
     struct sim_weather weather;
+    bool mild;                 /* nothing hinders what a process does before its end */
     struct sim_ledger *ledger; /* borrowed; it checks every step. NULL: `deliveries` are kept */
     struct sim_process *processes[SIM_PROCESSES]; /* NULL where none runs */
     uint32_t started;                             /* in all: part of a worker's id */
+    struct sim_thread *running;                   /* whose turn it is; NULL between turns */
     struct sim_call **calls;                      /* under way */
     size_t call_count;
     size_t call_capacity;
     struct sim_delivery *deliveries;
     size_t delivery_count;
     size_t delivery_capacity;
-    uint64_t gaps;      /* told by processes that are gone */
-    struct err failure; /* of the first process that ended by itself with an error */
+    uint64_t gaps;          /* told by processes that are gone */
+    uint64_t record_errors; /* by them */
+    struct err failure;     /* of the first process that ended by itself with an error */
     bool
         failed_early; /* that one, before it read anything, or while it stopped: there it may give up */
 };
@@ -85,6 +94,8 @@ bool sim_world_is_paused(const struct sim_world *world, uint32_t process);
 bool sim_world_is_stopping(const struct sim_world *world, uint32_t process);
 /* Gaps told so far, by all. */
 uint64_t sim_world_gaps(const struct sim_world *world);
+/* Records skipped so far, by all, since they cannot be sent. */
+uint64_t sim_world_record_errors(const struct sim_world *world);
 /* Of those that run and were not asked to stop. */
 uint32_t sim_world_count(const struct sim_world *world);
 
