@@ -238,6 +238,26 @@ def test_a_failure_says_what_was_tried(account: Account) -> None:
         assert words in check.stdout
 
 
+def test_a_bundle_that_is_none(account: Account) -> None:
+    account.environment["AWS_CA_BUNDLE"] = str(account.write("bundle.pem", "no certificate"))
+    check = account.program.start("check", "-c", account.config(), environment=account.environment)
+    assert check.wait() == 3
+    assert f"FAIL  credentials    AWS_CA_BUNDLE {account.home}/bundle.pem: no bundle of trusted certificates" in check.stdout
+
+
+def test_the_lease_tables_own_credentials_have_errors_of_their_own(account: Account, places: KeyPlaces) -> None:
+    account.environment.update(AWS_ACCESS_KEY_ID="VARIABLE", AWS_SECRET_ACCESS_KEY="a-secret")
+    account.configs = {
+        "leaseTable.awsCredentialPluginName": "STSAssumeRoleProviderPlugin",
+        "leaseTable.awsCredentialPluginParam": json.dumps({"roleArn": ROLE + "TABLE"}),
+    }
+    account.assert_source("VARIABLE TABLE", "environment variables; lease table: role by environment variables")
+    account.configs["leaseTable.awsCredentialPluginParam"] = json.dumps({"roleArn": ROLE + places.FORBIDDEN})
+    check = account.program.start("check", "-c", account.config(), environment=account.environment)
+    assert check.wait() == 3
+    assert "FAIL  credentials    the lease table's credentials: the role " in check.stdout
+
+
 def in_a_container(account: Account, places: KeyPlaces) -> None:
     account.environment.update(
         AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{places.url}/container",

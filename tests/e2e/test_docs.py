@@ -12,9 +12,9 @@ import pulsar
 import pytest
 
 from program import BINARY, Program, plain_environment
-from servers import ROOT
+from servers import ACCESS_KEY, ROOT, SECRET_KEY, DynamoDbLocal, Pulsar
 from stream import Table
-from topic import Reader, assert_delivered
+from topic import Reader, assert_delivered, assert_exactly_once
 
 Configure = Callable[..., Path]
 
@@ -28,8 +28,8 @@ def commands(document: str) -> list[str]:
     return [line.strip()[2:] for block in blocks for line in block.splitlines() if line.strip().startswith("$ ")]
 
 
-def shell(command: str, folder: Path) -> subprocess.Popen[str]:
-    environment = {**plain_environment(), "PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
+def shell(command: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
+    environment = {**plain_environment(), "PATH": f"{BINARY.parent}:{os.environ['PATH']}", **variables}
     return subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "bash", "-c", f"exec {command}"],
         cwd=folder,
@@ -94,6 +94,79 @@ def test_moving_from_the_java_connector(
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 0, output
     assert_delivered(changes, reader.read_to_end())
+
+
+def test_who_leaves_the_reset_out_goes_on_at_the_java_connectors_checkpoint(
+    source: Path, table: Table, program: Program, reader: Reader, name: str
+) -> None:
+    table.put_many(100)
+    changes = table.changes()
+    put_java_lease(table, name, changes[49].sequence_number)
+    program.catch_up(source)
+    assert_exactly_once(changes[50:], reader.read_to_end())
+
+
+def test_the_start_of_the_readme(
+    table: Table, dynamodb: DynamoDbLocal, broker: Pulsar, client: pulsar.Client, tmp_path: Path
+) -> None:
+    """Its file, with a stream and a broker that exist, and its commands behind `make`."""
+    text = (ROOT / "README.md").read_text()
+    example = re.search(r"^    tenant: .*?(?=\n\n)", text, re.MULTILINE | re.DOTALL)[0].replace("\n    ", "\n").strip()
+    example = re.sub(r"arn:aws:dynamodb:\S+", table.arn, example).replace("pulsar://localhost:6650", broker.url)
+    (tmp_path / "source.json").write_text(example + "\n")
+    (tmp_path / "build").symlink_to(BINARY.parent)
+    variables = {
+        "AWS_ENDPOINT_URL": dynamodb.url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "XDG_STATE_HOME": str(tmp_path),
+    }
+    check, run = re.findall(r"^    (build/ddb2pulsar [^#\n]*)", text, re.MULTILINE)
+    process = shell(check, tmp_path, **variables)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    table.put_many(10)
+    process = shell(run, tmp_path, **variables)
+    reader = Reader(client, "order-changes")
+    reader.read_count(10)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert_exactly_once(table.changes(), reader.read_to_end())
+
+
+def test_every_command_that_a_document_names_is_there() -> None:
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {word for path in documents for word in re.findall(r"`ddb2pulsar ([^`]*)`", path.read_text())}
+    rows = re.findall(r"^\| (`[^|]*`) \| [a-z]", (ROOT / "README.md").read_text(), re.MULTILINE)
+    table = {command for row in rows for command in re.findall(r"`([^`]*)`", row)}
+    assert len(named) >= 3 and len(table) >= 8
+    help_text = subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout
+    listed = {line.strip().split("  ")[0] for line in help_text.splitlines() if line.startswith("  ") and "  " in line.strip()}
+    assert table == {command for command in listed if not command.startswith("-")}
+    for command in named:
+        words = [word for word in command.split() if not word.startswith("-")][:2]
+        assert words[0] in table or " ".join(words) in table, command
+
+
+def test_the_load_generators_command(broker: Pulsar, client: pulsar.Client, tmp_path: Path) -> None:
+    """As in its README, for two seconds instead of half a minute."""
+    text = (ROOT / "src" / "perf" / "README.md").read_text()
+    (command,) = re.findall(r"^    (build/ddb2pulsar-perf .*)", text, re.MULTILINE)
+    (tmp_path / "build").symlink_to(BINARY.parent)
+    shorter = command.replace("--seconds 30 --warm-up 5", "--seconds 2 --warm-up 1").replace("--rate 50000", "--rate 500")
+    process = shell(shorter.replace("pulsar://localhost:6650", broker.url), tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert {len(message.value) for message in Reader(client, "load").read_to_end()} == {600}
+
+
+def test_the_example_plugin_is_built_as_it_says(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^ \*     (cc .*)", (ROOT / "examples" / "credentials_plugin.c").read_text(), re.MULTILINE)
+    for folder in ("include", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "keys.so").exists()
 
 
 def test_the_commands_of_operations(source: Path, table: Table, program: Program, tmp_path: Path) -> None:

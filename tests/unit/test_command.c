@@ -146,6 +146,26 @@ static void show_masks_secrets_and_names_origins(void **state) {
     assert_null(strstr(outcome.out, "s3cret"));
 }
 
+static void a_reset_must_say_to_where(void **state) {
+    (void)state;
+    RUN(&outcome, "reset", ARN_SET);
+    assert_usage_error(&outcome, "ddb2pulsar: reset needs --to: TRIM_HORIZON, LATEST, a time, or "
+                                 "with --shard a sequence number\n");
+    RUN(&outcome, "reset", ARN_SET, "--to", "4711000000000000000001");
+    assert_usage_error(&outcome, "ddb2pulsar: reset: --to 4711000000000000000001 is a sequence "
+                                 "number; it needs --shard\n");
+    RUN(&outcome, "reset", ARN_SET, "--shard", "s", "--to",
+        "11111111111111111111111111111111111111111");
+    assert_usage_error(&outcome,
+                       "ddb2pulsar: reset: --to 11111111111111111111111111111111111111111 has more "
+                       "than 40 digits\n");
+    RUN(&outcome, "reset", ARN_SET, "--to", "soon");
+    assert_usage_error(&outcome,
+                       "ddb2pulsar: reset: --to is \"soon\"; allowed: TRIM_HORIZON, LATEST, a time "
+                       "(2019-03-05T19:28:58.000Z, or milliseconds since 1970), or with --shard a "
+                       "sequence number\n");
+}
+
 /* Commands run in this process. */
 static void memory_is_not_for_core_files_unless_wished(void **state) {
     (void)state;
@@ -201,6 +221,7 @@ int main(void) {
         cmocka_unit_test(wrong_commands),
         cmocka_unit_test(help_and_version),
         cmocka_unit_test(show_masks_secrets_and_names_origins),
+        cmocka_unit_test(a_reset_must_say_to_where),
         cmocka_unit_test(memory_is_not_for_core_files_unless_wished),
         cmocka_unit_test(bad_configuration_is_one_line_and_exit_code_2),
         cmocka_unit_test(output_that_cannot_be_written_is_an_error),

@@ -5,6 +5,7 @@
 #include <aws/common/thread.h>
 #include <aws/io/tls_channel_handler.h>
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -241,6 +242,53 @@ static void what_is_no_plugin_is_refused(void **state) {
     }
 }
 
+/* The path of the C library, which is a shared object, but no plugin. */
+static const char *libc_path(void) {
+    Dl_info info;
+    void *symbol = dlsym(RTLD_DEFAULT, "malloc_usable_size");
+    assert_non_null(symbol);
+    assert_int_not_equal(dladdr(symbol, &info), 0);
+    return info.dli_fname;
+}
+
+static void assert_plugin_refused(const char *path, const char *text) {
+    struct credentials_options options = {.plugin = str_of(path)};
+    struct err err = ERR_NONE;
+    struct credentials *credentials = credentials_new(&options, &err);
+    if (credentials != NULL) {
+        assert_false(credentials_wait(credentials, 30000, &err));
+        assert_int_equal(err.code, ERR_AWS_NO_CREDENTIALS);
+    } else {
+        assert_int_equal(err.code, ERR_CONFIG);
+    }
+    credentials_free(credentials);
+    if (strstr(err.text, path) == NULL || strstr(err.text, text) == NULL) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void what_plugins_do_wrong_is_said(void **state) {
+    (void)state;
+    static const char *const faults[][2] = {
+        {"give nothing", "bad_plugin.so gives no functions"},
+        {"be newer", "bad_plugin.so is of version 2; this program knows 1"},
+        {"say nothing", "bad_plugin.so: it gives no reason"},
+        {"babble", "bad_plugin.so: xxx"},
+        {"empty keys", "bad_plugin.so gave empty keys"},
+        {"no keys", "bad_plugin.so has no AWS credentials: it gave no keys"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        setenv("BAD_PLUGIN", faults[i][0], 1);
+        assert_plugin_refused(TEST_BAD_PLUGIN, faults[i][1]);
+    }
+    unsetenv("BAD_PLUGIN");
+#ifndef __SANITIZE_ADDRESS__ /* which has that function itself */
+    assert_plugin_refused(libc_path(), "has no function d2p_credentials_plugin");
+#else
+    (void)libc_path;
+#endif
+}
+
 static void lifetimes(void **state) {
     (void)state;
     const uint64_t now = 1700000000;
@@ -296,6 +344,7 @@ int main(void) {
         cmocka_unit_test(a_role_that_cannot_be_assumed_says_so),
         cmocka_unit_test(a_plugin_gives_keys_and_newer_ones),
         cmocka_unit_test(what_is_no_plugin_is_refused),
+        cmocka_unit_test(what_plugins_do_wrong_is_said),
         cmocka_unit_test(lifetimes),
     };
     return cmocka_run_group_tests_name("credentials", tests, setup, teardown);
