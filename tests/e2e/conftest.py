@@ -110,7 +110,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Debian package of the build under test."""
     folder = tmp_path_factory.mktemp("deb")
     subprocess.run(
-        ["cpack", "--config", BINARY.parent / "CPackConfig.cmake", "-B", folder], check=True, stdout=subprocess.DEVNULL
+        ["cpack", "--config", BINARY.parent / "CPackConfig.cmake", "-B", folder], check=True, capture_output=True
     )
     (package,) = folder.glob("*.deb")
     return package
