@@ -58,7 +58,7 @@ static void close_as(struct reader *reader, enum shard_result result) {
     if (reader->state == READER_CLOSED) {
         return;
     }
-    delivery_close(&reader->delivery);
+    delivery_close(&reader->feed.delivery);
     set_state(reader, READER_CLOSED, "done");
     reader->result = result;
     lane_timer_cancel(&reader->timer);
@@ -67,7 +67,7 @@ static void close_as(struct reader *reader, enum shard_result result) {
 
 static void release(struct reader *reader) {
     set_state(reader, READER_CLOSING, "release");
-    delivery_close(&reader->delivery); /* first, as the next owner waits for its name */
+    delivery_close(&reader->feed.delivery); /* first, as the next owner waits for its name */
     if (keeps_lease(reader)) {
         lease_holder_release(&reader->holder);
     } else {
@@ -89,9 +89,7 @@ static void drop_reading(struct reader *reader) {
         aws_linked_list_remove(&reader->queue_node);
         reader->queued = false;
     }
-    page_free(reader->page);
-    reader->page = NULL;
-    reader->has_record = false;
+    feed_drop_page(&reader->feed);
 }
 
 /* Goes back to the acknowledged position, with a lease. No token of what lies behind it is on its way any more. */
@@ -100,17 +98,12 @@ static void read_again(struct reader *reader) {
         return; /* goes on when it was renewed, ends when it is lost */
     }
     LOG_INFO("shard", "read-again", LOG_TEXT("shard", reader->shard->node->id),
-             LOG_U64("records", reader->called_off));
+             LOG_U64("records", reader->feed.called_off));
     drop_reading(reader);
-    delivery_close(&reader->delivery); /* ids go back too */
-    size_t before = window_bytes(&reader->window);
-    window_rewind(&reader->window);
-    worker_window_changed(reader->worker, before, window_bytes(&reader->window));
-    reader->called_off = 0;
-    reader->read_anything = false;
-    if (seqno_is_set(&reader->window.acked)) {
+    feed_rewind(&reader->feed);
+    if (seqno_is_set(&reader->feed.window.acked)) {
         reader->start =
-            (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->window.acked};
+            (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->feed.window.acked};
     }
     set_state(reader, READER_ITERATOR, "read again");
     set_timer(reader, 0, take_iterator);
@@ -118,10 +111,10 @@ static void read_again(struct reader *reader) {
 
 /* Called whenever the last receipt may have come. */
 static void check_drained(struct reader *reader) {
-    if (reader->window.unacked > reader->called_off) {
+    if (!feed_is_settled(&reader->feed)) {
         return;
     }
-    bool again = reader->called_off > 0 && !reader->stopping && !reader->handing_over;
+    bool again = reader->feed.called_off > 0 && !reader->stopping && !reader->handing_over;
     if (again) {
         read_again(reader);
         return;
@@ -133,15 +126,15 @@ static void check_drained(struct reader *reader) {
         release(reader);
         return;
     }
-    delivery_close(&reader->delivery);
+    delivery_close(&reader->feed.delivery);
     if (reader->handing_over) {
         set_state(reader, READER_CLOSING, "hand over");
         lease_holder_hand_over(&reader->holder);
         return;
     }
     set_state(reader, READER_ENDED, "acknowledged to the end");
-    bool dated = reader->last_created_ms > 0 || !keeps_lease(reader);
-    reader->shard->newest_ms = dated ? reader->last_created_ms : unread_since_ms(reader);
+    bool dated = reader->feed.last_created_ms > 0 || !keeps_lease(reader);
+    reader->shard->newest_ms = dated ? reader->feed.last_created_ms : unread_since_ms(reader);
     LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
     lane_post(reader->worker->common->lane, &reader->shard->ended_message,
               reader->shard->ended_message.fn, reader->shard);
@@ -150,7 +143,7 @@ static void check_drained(struct reader *reader) {
 static void drain(struct reader *reader, const char *why) {
     drop_reading(reader);
     set_state(reader, READER_DRAINING, why);
-    delivery_flush(&reader->delivery);
+    delivery_flush(&reader->feed.delivery);
     check_drained(reader);
 }
 
@@ -191,8 +184,9 @@ void reader_finish(struct reader *reader) {
 
 static struct str last_position(const struct reader *reader, char to[SEQNO_MAX_DIGITS + 1]) {
     struct position position = reader->start;
-    if (reader->read_anything) {
-        position = (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->last_read};
+    if (reader->feed.read_anything) {
+        position =
+            (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->feed.last_read};
     }
     size_t len = position_format(&position, to);
     return str_make(to, len);
@@ -211,7 +205,7 @@ static void fail(struct reader *reader, const struct err *err) {
 /* An iterator at the horizon stands at a record that may be trimmed before it is read; DynamoDB Local does so even with a
  * new table. Whoever begins at the oldest record has lost nothing by that: the horizon is only taken anew. */
 static bool horizon_moved(struct reader *reader, const struct err *err) {
-    if (err->code != ERR_AWS_TRIMMED || reader->read_anything ||
+    if (err->code != ERR_AWS_TRIMMED || reader->feed.read_anything ||
         reader->start.kind != POSITION_TRIM_HORIZON || reader->horizon_moves == HORIZON_MOVES) {
         return false;
     }
@@ -255,14 +249,14 @@ static void lose(struct reader *reader, const struct err *err) {
     if (horizon_moved(reader, err) || waits_for_lease(reader) || !tell_loss(reader, "were", err)) {
         return;
     }
-    bool from_horizon = !reader->read_anything && reader->start.kind == POSITION_TRIM_HORIZON;
+    bool from_horizon = !reader->feed.read_anything && reader->start.kind == POSITION_TRIM_HORIZON;
     if (err->code == ERR_AWS_NOT_FOUND || from_horizon) {
         drain(reader, "the shard is gone");
         return;
     }
     reader->start = (struct position){.kind = POSITION_TRIM_HORIZON};
-    reader->read_anything = false;
-    delivery_break(&reader->delivery, reader->window.next);
+    reader->feed.read_anything = false;
+    feed_break(&reader->feed);
     set_state(reader, READER_ITERATOR, "after a gap");
     set_timer(reader, 0, take_iterator);
 }
@@ -308,8 +302,9 @@ static void call_failed(struct reader *reader, const struct err *err, lane_fn *a
  * are kept, what it held at first is gone, if it held anything: that cannot be known any more, as of a shard that is gone
  * as a whole. False when reading must not go on now. */
 static bool check_beginning(struct reader *reader, int64_t now_ms) {
-    bool from_start = reader->start.kind == POSITION_TRIM_HORIZON || reader->skip_before_ms > 0;
-    if (!keeps_lease(reader) || reader->read_anything || !from_start || now_ms == 0 ||
+    bool from_start =
+        reader->start.kind == POSITION_TRIM_HORIZON || reader->feed.skip_before_ms > 0;
+    if (!keeps_lease(reader) || reader->feed.read_anything || !from_start || now_ms == 0 ||
         reader->start.kind == POSITION_SEQUENCE_NUMBER) {
         return true;
     }
@@ -329,13 +324,13 @@ static bool check_beginning(struct reader *reader, int64_t now_ms) {
         return false;
     }
     lease_holder_note_read(&reader->holder, now_ms); /* it is told once */
-    delivery_break(&reader->delivery, reader->window.next);
+    feed_break(&reader->feed);
     return true;
 }
 
 /* A page without records at the tip, and there was none before: until it was asked for there was nothing to read. */
 static void note_nothing(struct reader *reader) {
-    if (keeps_lease(reader) && !reader->read_anything && reader->service_ms > 0) {
+    if (keeps_lease(reader) && !reader->feed.read_anything && reader->service_ms > 0) {
         uint64_t later_ms = reader->polled_ms - reader->service_at_ms;
         lease_holder_note_read(&reader->holder, reader->service_ms + (int64_t)later_ms);
     }
@@ -382,14 +377,15 @@ static void timestamp_iterator_got(void *ctx, const struct err *err, struct str 
 
 /* A start by time saves reading what is passed over anyway, where the service can do it; the passing over stays. */
 static bool take_timestamp_iterator(struct reader *reader) {
-    if (reader->tried_timestamp || reader->skip_before_ms == 0 || reader->read_anything ||
+    if (reader->tried_timestamp || reader->feed.skip_before_ms == 0 || reader->feed.read_anything ||
         reader->start.kind == POSITION_SEQUENCE_NUMBER) {
         return false;
     }
     reader->tried_timestamp = true;
-    reader->call = streams_get_iterator_at(
-        reader->worker->parts.streams, options_of(reader)->stream_arn,
-        str_of(reader->shard->node->id), reader->skip_before_ms, timestamp_iterator_got, reader);
+    reader->call =
+        streams_get_iterator_at(reader->worker->parts.streams, options_of(reader)->stream_arn,
+                                str_of(reader->shard->node->id), reader->feed.skip_before_ms,
+                                timestamp_iterator_got, reader);
     return reader->call != NULL;
 }
 
@@ -404,10 +400,10 @@ static void take_iterator(void *ctx) {
     char text[SEQNO_MAX_DIGITS + 1] = "";
     enum iterator_type type = ITERATOR_TRIM_HORIZON;
     struct str number = STR_NONE;
-    if (reader->read_anything || reader->start.kind == POSITION_SEQUENCE_NUMBER) {
+    if (reader->feed.read_anything || reader->start.kind == POSITION_SEQUENCE_NUMBER) {
         type = ITERATOR_AFTER_SEQUENCE_NUMBER;
         number = last_position(reader, text);
-    } else if (reader->start.kind == POSITION_LATEST && reader->skip_before_ms == 0) {
+    } else if (reader->start.kind == POSITION_LATEST && reader->feed.skip_before_ms == 0) {
         type =
             ITERATOR_LATEST; /* nobody noted when this start was: its own words are all there is */
     }
@@ -430,7 +426,7 @@ static void poll_now(void *ctx) {
         return; /* goes on when it was renewed, ends when it is lost */
     }
     if (!worker_has_memory(reader->worker) ||
-        window_held(&reader->window) > WINDOW_MAX_RECORDS - PACE_LIMIT_MAX) {
+        window_held(&reader->feed.window) > WINDOW_MAX_RECORDS - PACE_LIMIT_MAX) {
         worker_wait(reader->worker, reader);
         return;
     }
@@ -453,41 +449,41 @@ static void tell_tip(struct reader *reader) {
 
 static void page_end(struct reader *reader) {
     struct pace_page page = {
-        .records = reader->page_records,
-        .bytes = reader->page->len,
-        .after_start = reader->last_created_ms > reader->worker->common->started_ms,
+        .records = reader->feed.page_records,
+        .bytes = reader->feed.page->len,
+        .after_start = reader->feed.last_created_ms > reader->worker->common->started_ms,
         .shard_closed = reader->shard->closed,
         .asked_ms = reader->polled_ms,
     };
     bool full = pace_is_full(&reader->pace, &page);
-    bool last = reader->walk.next_iterator.ptr == NULL || reader->walk.next_iterator.len == 0;
+    bool last =
+        reader->feed.walk.next_iterator.ptr == NULL || reader->feed.walk.next_iterator.len == 0;
     if (!last) {
         buf_reset(&reader->iterator);
-        char *room = buf_reserve(&reader->iterator, reader->walk.next_iterator.len);
+        char *room = buf_reserve(&reader->iterator, reader->feed.walk.next_iterator.len);
         if (room == NULL) {
             struct err err;
             err_set(&err, ERR_AWS_REPLY, "GetRecords: NextShardIterator has %zu bytes",
-                    reader->walk.next_iterator.len);
+                    reader->feed.walk.next_iterator.len);
             fail(reader, &err);
             return;
         }
-        reader->iterator.len += record_unescape(reader->walk.next_iterator, room);
+        reader->iterator.len += record_unescape(reader->feed.walk.next_iterator, room);
     }
     uint64_t delay_ms = pace_page(&reader->pace, &page, lane_now_ms(reader->worker->lane));
-    reader->drained = reader->page_records == 0;
+    reader->drained = reader->feed.page_records == 0;
     if (reader->pace.at_tip) {
         tell_tip(reader);
         note_nothing(reader);
     }
-    page_free(reader->page);
-    reader->page = NULL;
+    feed_drop_page(&reader->feed);
     worker_memory_freed(reader->worker);
     if (last) {
         drain(reader, "end of the shard");
         return;
     }
     if (!full) {
-        delivery_flush(&reader->delivery); /* nothing follows at once: do not let it wait */
+        delivery_flush(&reader->feed.delivery); /* nothing follows at once: do not let it wait */
     }
     set_state(reader, READER_WAITING, "page done");
     set_timer(reader, delay_ms, poll_now);
@@ -507,17 +503,11 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
         return;
     }
     backoff_reset(&reader->backoff);
-    reader->page = page;
     reader->pulse.pages++;
     worker_count(&reader->worker->stats.pages_read, 1);
-    reader->page_records = 0;
     reader->horizon_moves = 0;
-    reader->has_record = false;
-    worker_count(&reader->worker->stats.bytes_read, page->len);
     struct err broken = ERR_NONE;
-    if (!record_page_open(&reader->walk, str_make(page->data, page->len), &broken)) {
-        page_free(page);
-        reader->page = NULL;
+    if (!feed_open(&reader->feed, page, &broken)) {
         call_failed(reader, &broken, poll_now);
         return;
     }
@@ -525,111 +515,11 @@ static void page_got(void *ctx, const struct err *err, struct page *page) {
     feed(reader);
 }
 
-/* ---- records ---- */
+/* ---- feeding ---- */
 
-static bool push(struct reader *reader, uint64_t *ret_ordinal) {
-    size_t before = window_bytes(&reader->window);
-    bool pushed = window_push(&reader->window, &reader->record.seqno, ret_ordinal);
-    size_t after = window_bytes(&reader->window);
-    if (before != after) {
-        worker_window_changed(reader->worker, before, after);
-    }
-    return pushed;
-}
-
-static void taken(struct reader *reader) {
-    reader->has_record = false;
-    reader->page_records++;
-    reader->read_anything = true;
-    reader->last_read = reader->record.seqno;
-    if (reader->record.has_created) {
-        reader->last_created_ms = reader->record.created_ms;
-    }
-    worker_count(&reader->worker->stats.records_read, 1);
-}
-
-/* Counts a record as done without sending it. False when the window has no room. */
-static bool pass_over(struct reader *reader, atomic_uint_fast64_t *counter) {
-    uint64_t ordinal;
-    if (!push(reader, &ordinal)) {
-        return false;
-    }
-    taken(reader);
-    worker_count(counter, 1);
-    reader_acked(reader, ordinal);
-    return true;
-}
-
-/* A record that can't be sent: false when feeding must not go on. */
-static bool bad_record(struct reader *reader, const struct err *err) {
-    if (!options_of(reader)->skip_bad_records) {
-        struct err copy = *err;
-        err_context(&copy, "record %.*s", STR_FMT(reader->record.sequence_number));
-        fail(reader, &copy);
-        return false;
-    }
-    if (!pass_over(reader, &reader->worker->stats.record_errors)) {
-        worker_wait(reader->worker, reader);
-        return false;
-    }
-    LOG_ERROR("shard", "record-skipped", LOG_TEXT("shard", reader->shard->node->id),
-              LOG_STR("sequence_number", reader->record.sequence_number), LOG_ERR(err));
-    return true;
-}
-
-/* One record into the sink. False when feeding must not go on now. */
-static bool put(struct reader *reader) {
-    struct record *record = &reader->record;
-    if (reader->skip_before_ms > 0 && record->has_created &&
-        record->created_ms < reader->skip_before_ms) {
-        if (pass_over(reader, &reader->worker->stats.records_skipped)) {
-            return true;
-        }
-        worker_wait(reader->worker, reader);
-        return false;
-    }
-    struct err err; /* not cleared for each record: it is set where it is looked at */
-    struct sink_message message;
-    if (!mapping_map(&reader->mapping, record, &message, &err)) {
-        return bad_record(reader, &err);
-    }
-    uint64_t ordinal;
-    if (!push(reader, &ordinal)) {
-        worker_wait(reader->worker, reader);
-        return false;
-    }
-    switch (delivery_put(&reader->delivery, &message, &record->seqno, ordinal,
-                         worker_token(reader->slot, ordinal), &err)) {
-    case DELIVERY_TAKEN:
-        taken(reader);
-        return true;
-    case DELIVERY_LATER:
-        window_pop(&reader->window);
-        if (delivery_tells(&reader->delivery)) {
-            reader->waits = true;
-        } else {
-            worker_wait(reader->worker, reader);
-        }
-        return false;
-    case DELIVERY_REFUSED:
-        window_pop(&reader->window);
-        return bad_record(reader, &err);
-    case DELIVERY_FAILED:
-        break;
-    }
-    window_pop(&reader->window);
-    fail(reader, &err);
-    return false;
-}
-
-static void walk_failed(struct reader *reader, const struct err *err) {
-    if (err->class == ERR_CLASS_FATAL) { /* a record without a usable sequence number */
-        fail(reader, err);
-        return;
-    }
+static void broken_page(struct reader *reader, const struct err *err) {
     /* What came before it was taken: the page must be asked for again from there. */
-    page_free(reader->page);
-    reader->page = NULL;
+    feed_drop_page(&reader->feed);
     set_state(reader, READER_ITERATOR, "broken page");
     call_failed(reader, err, take_iterator);
 }
@@ -639,31 +529,25 @@ static void feed(struct reader *reader) {
     if (!holds_lease(reader)) {
         return; /* goes on when it was renewed */
     }
-    struct err err = ERR_NONE;
-    while (reader->state == READER_FEEDING && reader->called_off == 0) {
-        if (!reader->has_record) {
-            if (!record_page_next(&reader->walk, &reader->record, &err)) {
-                if (err_is_set(&err)) {
-                    walk_failed(reader, &err);
-                } else {
-                    page_end(reader);
-                }
-                return;
-            }
-            if (reader->read_anything &&
-                seqno_compare(&reader->record.seqno, &reader->last_read) <= 0) {
-                err_set(&err, ERR_STREAM,
-                        "sequence number %.*s is not above the one before it: the stream's order "
-                        "is broken",
-                        STR_FMT(reader->record.sequence_number));
-                fail(reader, &err);
-                return;
-            }
-            reader->has_record = true;
-        }
-        if (!put(reader)) {
-            return;
-        }
+    struct err err; /* set where it is looked at */
+    switch (feed_run(&reader->feed, &err)) {
+    case FEED_DONE:
+        page_end(reader);
+        return;
+    case FEED_NO_ROOM:
+        worker_wait(reader->worker, reader);
+        return;
+    case FEED_WAITS:
+        reader->waits = true;
+        return;
+    case FEED_HALTED:
+        return; /* goes on when what was called off is read again */
+    case FEED_BROKEN:
+        broken_page(reader, &err);
+        return;
+    case FEED_FAILED:
+        fail(reader, &err);
+        return;
     }
 }
 
@@ -680,8 +564,8 @@ void reader_resume(struct reader *reader) {
 }
 
 bool reader_may_send(const struct reader *reader, uint64_t ordinal) {
-    bool own = window_seqno(&reader->window, ordinal) != NULL; /* not of the slot's reader before */
-    return own && reader->called_off == 0 && reader->state < READER_CLOSING && holds_lease(reader);
+    return feed_has(&reader->feed, ordinal) && reader->feed.called_off == 0 &&
+           reader->state < READER_CLOSING && holds_lease(reader);
 }
 
 /* A lane_fn. */
@@ -690,10 +574,10 @@ static void was_called_off(void *ctx) {
 }
 
 void reader_call_off(struct reader *reader, uint64_t ordinal) {
-    if (window_seqno(&reader->window, ordinal) == NULL) {
-        return; /* of the slot's reader before this one */
+    if (!feed_has(&reader->feed, ordinal)) {
+        return;
     }
-    reader->called_off++;
+    reader->feed.called_off++;
     if (reader->state < READER_CLOSING) {
         /* In a later turn, since the reader may be on the stack. */
         set_timer(reader, 0, was_called_off);
@@ -701,57 +585,30 @@ void reader_call_off(struct reader *reader, uint64_t ordinal) {
 }
 
 void reader_acked(struct reader *reader, uint64_t ordinal) {
-    size_t before = window_bytes(&reader->window);
-    uint32_t unacked = reader->window.unacked;
-    (void)window_ack(&reader->window, ordinal); /* false: of the slot's reader before this one */
-    if (reader->window.unacked < unacked) {
-        worker_count(&reader->worker->stats.records_acked, 1);
-    }
-    size_t after = window_bytes(&reader->window);
-    if (before != after) {
-        worker_window_changed(reader->worker, before, after);
-    }
+    feed_acked(&reader->feed, ordinal);
     check_drained(reader);
 }
 
 void reader_refused(struct reader *reader, uint64_t ordinal, const struct err *err) {
-    const struct seqno *seqno = window_seqno(&reader->window, ordinal);
-    if (seqno == NULL) {
-        return; /* of the slot's reader before this one */
-    }
-    char text[SEQNO_MAX_DIGITS + 1];
-    struct str position = str_make(text, seqno_format(seqno, text));
-    if (options_of(reader)->skip_bad_records) {
-        LOG_ERROR("shard", "record-skipped", LOG_TEXT("shard", reader->shard->node->id),
-                  LOG_STR("sequence_number", position), LOG_ERR(err));
-        worker_count(&reader->worker->stats.record_errors, 1);
-        reader_acked(reader, ordinal);
+    struct err why;
+    if (feed_refused(&reader->feed, ordinal, err, &why)) {
+        check_drained(reader);
         return;
     }
-    struct err copy = *err;
-    err_context(&copy, "shard %s: record %.*s", reader->shard->node->id, STR_FMT(position));
-    worker_fail(reader->worker, &copy);
+    worker_fail(reader->worker, &why);
     reader_stop_now(reader); /* the checkpoint cannot pass it: nothing to wait for */
 }
 
 /* ---- lease ---- */
 
 static bool holder_position(void *ctx, struct position *ret_position) {
-    struct reader *reader = ctx;
-    if (!seqno_is_set(&reader->window.acked)) {
-        return false;
-    }
-    *ret_position = (struct position){
-        .kind = POSITION_SEQUENCE_NUMBER,
-        .seqno = reader->window.acked,
-    };
-    delivery_mark(&reader->delivery, reader->window.head - 1, ret_position);
-    return true;
+    const struct reader *reader = ctx;
+    return feed_position(&reader->feed, ret_position);
 }
 
 static void holder_renewed(void *ctx) {
     struct reader *reader = ctx;
-    if (reader->called_off > 0) {
+    if (reader->feed.called_off > 0) {
         check_drained(reader);
     } else if (!reader->queued && reader->call == NULL) {
         reader_resume(reader);
@@ -859,30 +716,6 @@ static const struct sink_events session_events = {
 
 /* ---- life ---- */
 
-static bool start_delivery(struct reader *reader) {
-    const struct source_options *options = options_of(reader);
-    struct str session = STR_NONE;
-    if (options->session_prefix.ptr != NULL) {
-        struct str shard = str_of(reader->shard->node->id);
-        reader->session = malloc(options->session_prefix.len + shard.len + 1);
-        if (reader->session == NULL) {
-            return false;
-        }
-        memcpy(reader->session, options->session_prefix.ptr, options->session_prefix.len);
-        memcpy(reader->session + options->session_prefix.len, shard.ptr, shard.len + 1);
-        session = str_of(reader->session);
-    }
-    struct delivery_options delivery_options = {
-        .sink = reader->worker->parts.sink,
-        .holder = keeps_lease(reader) ? &reader->holder : NULL,
-        .session = session,
-        .routing = options->routing,
-    };
-    delivery_init(&reader->delivery, &delivery_options, &session_events, reader,
-                  reader->window.next);
-    return true;
-}
-
 static void start_lease(struct reader *reader) {
     const struct source_options *options = options_of(reader);
     struct lease_holder_options holder_options = {
@@ -916,22 +749,13 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
         .hurry = common->options.until_caught_up,
     };
     pace_init(&reader->pace, &pace);
-    if (shard->lease.start_ms > 0) {
-        int64_t grain = (int64_t)common->options.time_granularity_ms;
-        reader->skip_before_ms = shard->lease.start_ms - shard->lease.start_ms % grain;
-    }
     buf_init(&reader->iterator, ITERATOR_MAX_BYTES);
-    window_init(&reader->window, first_ordinal);
-    mapping_init(&reader->mapping);
-    reader->mapping.key = common->options.message_key;
-    reader->mapping.hash_key = str_of(common->hash_key);
-    reader->mapping.range_key = common->range_key == NULL ? STR("") : str_of(common->range_key);
-    reader->mapping.table_name = str_of(common->table_name);
-    reader->mapping.shard_id = str_of(shard->node->id);
+    feed_init(&reader->feed, worker, shard, slot, first_ordinal);
     if (keeps_lease(reader)) {
         start_lease(reader);
     }
-    if (!start_delivery(reader)) {
+    struct lease_holder *holder = keeps_lease(reader) ? &reader->holder : NULL;
+    if (!feed_start(&reader->feed, holder, &session_events, reader)) {
         reader_free(reader);
         return NULL;
     }
@@ -944,27 +768,23 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
 
 void reader_free(struct reader *reader) {
     drop_reading(reader);
-    delivery_close(&reader->delivery);
     if (keeps_lease(reader)) {
         lease_holder_stop(&reader->holder);
     }
-    worker_window_changed(reader->worker, window_bytes(&reader->window), 0);
-    window_done(&reader->window);
-    mapping_done(&reader->mapping);
+    feed_done(&reader->feed);
     buf_done(&reader->iterator);
-    free(reader->session);
     free(reader);
 }
 
 bool reader_should_read(const struct reader *reader) {
     return reader->state < READER_DRAINING && !reader->queued && !reader->waits &&
-           reader->called_off == 0 && holds_lease(reader);
+           reader->feed.called_off == 0 && holds_lease(reader);
 }
 
 uint64_t reader_behind_ms(const struct reader *reader) {
-    if (reader->drained || reader->state >= READER_ENDED || reader->last_created_ms == 0) {
+    if (reader->drained || reader->state >= READER_ENDED || reader->feed.last_created_ms == 0) {
         return 0;
     }
-    int64_t behind = lane_wall_ms(reader->worker->lane) - reader->last_created_ms;
+    int64_t behind = lane_wall_ms(reader->worker->lane) - reader->feed.last_created_ms;
     return behind > 0 ? (uint64_t)behind : 0;
 }

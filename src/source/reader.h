@@ -14,12 +14,10 @@
 
 #include "base/backoff.h"
 #include "base/stall.h"
-#include "source/delivery.h"
+#include "source/feed.h"
 #include "source/lease_holder.h"
-#include "source/mapping.h"
 #include "source/pace.h"
 #include "source/shard.h"
-#include "source/window.h"
 
 #include <aws/common/linked_list.h>
 
@@ -53,34 +51,21 @@ struct reader {
     uint32_t slot; /* in the worker; part of each record's token */
     enum reader_state state;
     struct lease_holder holder; /* unless leases are not kept */
-    struct mapping mapping;
-    struct window window;
-    char *session; /* the name of its session in the sink; NULL: it has none */
-    struct delivery delivery;
+    struct feed feed;
     struct service_call *call;
     struct lane_timer timer;
     struct backoff backoff;
 
     struct position start;  /* where it began */
-    struct seqno last_read; /* of the newest record read; not set when none */
-    bool read_anything;
-    int64_t skip_before_ms; /* records created before are skipped; 0: none */
     int64_t service_ms;     /* the service's clock when the iterator came */
     uint64_t service_at_ms; /* and the lane's then */
     uint32_t horizon_moves; /* in a row: the oldest record was trimmed between iterator and read */
     bool tried_timestamp;   /* the service was asked for an iterator at that time, once */
     struct buf iterator;
 
-    struct page *page; /* while FEEDING */
-    struct record_page walk;
-    struct record record; /* not yet taken by the sink */
-    bool has_record;
-    uint32_t page_records;
-
     struct pace pace;
     uint64_t polled_ms; /* start of the last GetRecords */
-    int64_t last_created_ms;
-    bool drained; /* the last page was empty: not behind */
+    bool drained;       /* the last page was empty: not behind */
     struct reader_pulse pulse;
     bool told_tip;
     bool stopping;
@@ -89,9 +74,6 @@ struct reader {
     struct aws_linked_list_node queue_node; /* in the worker's list of readers waiting for room */
     bool queued;
     bool waits; /* for its session in the sink, or the session's base */
-    /* Of the window, what the sink took and did not send, since the lease had run out. While there is some, nothing more
-     * is sent; it is read again once the rest is acknowledged and the lease is held. */
-    uint32_t called_off;
 };
 
 /* Starts reading. The shard's lease was taken by this worker. NULL when out of memory. */

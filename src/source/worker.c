@@ -62,8 +62,8 @@ static void look_at_reader(struct worker *worker, struct reader *reader, bool si
     raise_to(&idle->step_ms, stall_look(&pulse->step, pulse->steps, !reads, elapsed_ms));
     raise_to(&idle->page_ms, stall_look(&pulse->page, pulse->pages, !reads, elapsed_ms));
     /* Receipts can't come while a connection is missing: that is told on its own. */
-    bool waits = reader->window.unacked > reader->called_off && !sink_lost;
-    raise_to(&idle->ack_ms, stall_look(&pulse->ack, reader->window.head, !waits, elapsed_ms));
+    bool waits = !feed_is_settled(&reader->feed) && !sink_lost;
+    raise_to(&idle->ack_ms, stall_look(&pulse->ack, reader->feed.window.head, !waits, elapsed_ms));
     if (worker->leases != NULL) {
         const struct lease_holder *holder = &reader->holder;
         raise_to(&idle->lease_ms,
@@ -87,7 +87,7 @@ static void update_stats(struct worker *worker) {
     for (uint32_t i = 0; i < worker->slot_count; i++) {
         struct reader *reader = worker->readers[i];
         if (reader != NULL) {
-            in_flight += reader->window.unacked;
+            in_flight += reader->feed.window.unacked;
             raise_to(&behind_ms, reader_behind_ms(reader));
             look_at_reader(worker, reader, sink.lost > 0, elapsed_ms, &idle);
         }
@@ -297,7 +297,7 @@ static void free_reader(void *ctx) {
     shard->reader = NULL;
     worker->readers[reader->slot] = NULL;
     worker->free_slots[worker->free_count++] = reader->slot;
-    worker->next_ordinals[reader->slot] = reader->window.next;
+    worker->next_ordinals[reader->slot] = reader->feed.window.next;
     worker->open_readers--;
     reader_free(reader);
     lane_post(worker->common->lane, &shard->closed_message, shard->closed_message.fn, shard);
