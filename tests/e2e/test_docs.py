@@ -188,7 +188,7 @@ def test_links_lead_somewhere(document: str) -> None:
 
 
 def test_every_message_of_troubleshooting_is_one_of_the_program() -> None:
-    """Every text that somebody looks up there is a part of a text of the program."""
+    """Every text that somebody looks up there is a part of a text of the program, or its area and event in the log."""
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
     rows = re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
     words = [word for row in rows for word in re.findall(r"`([^`]+)`", row)]
@@ -196,6 +196,7 @@ def test_every_message_of_troubleshooting_is_one_of_the_program() -> None:
     files = [path for suffix in ("c", "def") for path in (ROOT / "src").rglob(f"*.{suffix}")]
     source = "\n".join(path.read_text() for path in files)
     joined = re.sub(r'"\s*\n\s*"', "", source)  # one literal on several lines
-    literals = "\n".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', joined))
+    events = [" ".join(names) for names in re.findall(r'LOG_[A-Z]+\(\s*"([^"]+)",\s*"([^"]+)"', joined)]
+    literals = "\n".join(events + re.findall(r'"((?:[^"\\\n]|\\.)*)"', joined))
     for word in words:
         assert word in literals or word in AWS_ERRORS, word
