@@ -11,7 +11,7 @@ all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 
 deb: all ## the Debian package, build/ddb2pulsar_VERSION_ARCHITECTURE.deb
 	scripts/setup deb
-	cd build && cpack
+	cpack --config build/CPackConfig.cmake -B build
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
 	scripts/setup servers

@@ -16,24 +16,33 @@ ENTER = [str(ROOT / "tests" / "e2e" / "enter_tree")]
 class Tree:
     """Gone when it is closed, with everything that runs in it."""
 
-    def __init__(self, folder: Path, archive: Path | None = None) -> None:
-        """folder: a new one. Unpacks Debian, or that archive, there."""
+    def __init__(self, folder: Path, empty: bool = False) -> None:
+        """folder: a new one, which gets a Debian unless it is to stay empty."""
         self.folder = folder
         self.shared = folder.with_suffix(".shared")
         self._machine: subprocess.Popen[bytes] | None = None
+        self.binds = {"/shared": self.shared}
         folder.mkdir(parents=True)
         self.shared.mkdir()
-        self.shared.chmod(0o755)
-        self._as_root("tar", "-xpf", str(archive or place("D2P_DEBIAN_TREE")), "-C", str(folder))
-        self.write("/etc/dpkg/dpkg.cfg.d/quick", "force-unsafe-io\n")
+        if not empty:
+            self.unpack(Path(place("D2P_DEBIAN_TREE")))
+            self.write("/etc/dpkg/dpkg.cfg.d/quick", "force-unsafe-io\n")
 
     def _as_root(self, *command: str) -> None:
         subprocess.run([*AS_ROOT, *command], check=True)
 
-    def _enter(self) -> list[str]:
-        if self._machine is None:
-            return [*AS_ROOT, "env", f"SHARED={self.shared}", *ENTER, str(self.folder)]
-        return [*AS_ROOT, "nsenter", "--target", str(self._init()), "--all"]
+    def unpack(self, archive: Path) -> None:
+        self._as_root("tar", "-xpf", str(archive), "-C", str(self.folder))
+
+    def pack(self, archive: Path) -> None:
+        self._as_root("tar", "-cf", str(archive), "-C", str(self.folder), ".")
+
+    def command(self, *command: str, user: str = "") -> list[str]:
+        """What runs a command in it."""
+        if self._machine is not None:
+            return [*AS_ROOT, "nsenter", "--target", str(self._init()), "--all", *command]
+        binds = "\n".join(f"{folder}:{place}" for place, folder in self.binds.items())
+        return [*AS_ROOT, "env", f"BINDS={binds}", f"AS_USER={user}", *ENTER, str(self.folder), *command]
 
     def _init(self) -> int:
         """The process that is systemd in there."""
@@ -66,7 +75,7 @@ class Tree:
     def run(self, *command: str, seconds: float = 180) -> subprocess.CompletedProcess[str]:
         """A command in it, whatever becomes of that; its output is one text."""
         return subprocess.run(
-            [*self._enter(), *command],
+            self.command(*command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,10 +89,6 @@ class Tree:
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def command(self, *command: str) -> list[str]:
-        """For whoever wants to start it in another way."""
-        return [*self._enter(), *command]
-
     def install(self, *packages: str) -> None:
         """By name, or by the path of a package file in the shared folder."""
         self.do("apt-get", "-q", "-y", "--no-install-recommends", "install", *packages)
@@ -91,7 +96,7 @@ class Tree:
     def boot(self) -> None:
         with (self.shared / "boot.log").open("wb") as log:
             self._machine = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self._enter(), "--boot"],
+                ["setpriv", "--pdeathsig", "KILL", *self.command("--boot")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
