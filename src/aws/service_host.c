@@ -53,6 +53,7 @@ bool service_host_url(const struct service_host_options *options, char *to, size
         [SERVICE_HOST_STREAMS] = "streams.dynamodb",
         [SERVICE_HOST_TABLE] = "dynamodb",
         [SERVICE_HOST_STS] = "sts",
+        [SERVICE_HOST_METRICS] = "monitoring",
     };
     const char *name = options->kind == SERVICE_HOST_STREAMS && options->dualstack
                            ? "streams-dynamodb"

@@ -5,7 +5,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum service_host_kind { SERVICE_HOST_STREAMS, SERVICE_HOST_TABLE, SERVICE_HOST_STS };
+enum service_host_kind {
+    SERVICE_HOST_STREAMS,
+    SERVICE_HOST_TABLE,
+    SERVICE_HOST_STS,
+    SERVICE_HOST_METRICS,
+};
 
 struct service_host_options {
     enum service_host_kind kind;

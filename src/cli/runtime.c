@@ -34,6 +34,7 @@ enum {
         120000, /* the same, where a broker may have to find out that a name's owner is gone */
     ROUTING_MAX = 64,
     POOL_KEEP_BYTES = 2 * 1024 * 1024,
+    MEASURE_MS = 30000,           /* two in each minute, which is what CloudWatch keeps */
     LOCAL_GRANULARITY_MS = 60000, /* DynamoDB Local floors creation times to the minute */
     AWS_GRANULARITY_MS = 1000,
 };
@@ -54,6 +55,7 @@ struct runtime {
     struct credentials *own_table_credentials; /* NULL: the same */
     char streams_endpoint[ENDPOINT_MAX];
     char table_endpoint[ENDPOINT_MAX];
+    char metrics_endpoint[ENDPOINT_MAX]; /* empty: nothing is published */
     char user_agent[256];
     char *session_prefix; /* effectively once; else NULL */
     char routing[ROUTING_MAX];
@@ -74,10 +76,14 @@ struct runtime {
 
 static bool choose_endpoint(const struct config *config, enum service_host_kind kind,
                             char to[ENDPOINT_MAX], struct err *err) {
+    const char *const given[] = {
+        [SERVICE_HOST_STREAMS] = config->aws_endpoint,
+        [SERVICE_HOST_TABLE] = config->dynamo_endpoint,
+        [SERVICE_HOST_STS] = config->sts_endpoint,
+        [SERVICE_HOST_METRICS] = config->cloudwatch_endpoint,
+    };
     bool streams = kind == SERVICE_HOST_STREAMS;
-    const char *configured = streams                      ? config->aws_endpoint
-                             : kind == SERVICE_HOST_TABLE ? config->dynamo_endpoint
-                                                          : config->sts_endpoint;
+    const char *configured = given[kind];
     if (configured[0] != '\0') {
         return str_copy(str_of(configured), to, ENDPOINT_MAX) ||
                err_set(err, ERR_CONFIG, "endpoint too long: %s", configured);
@@ -167,7 +173,9 @@ static struct credentials *table_credentials(const struct runtime *runtime) {
 static bool start(struct runtime *runtime, struct err *err) {
     const struct config *config = runtime->config;
     if (!choose_endpoint(config, SERVICE_HOST_STREAMS, runtime->streams_endpoint, err) ||
-        !choose_endpoint(config, SERVICE_HOST_TABLE, runtime->table_endpoint, err)) {
+        !choose_endpoint(config, SERVICE_HOST_TABLE, runtime->table_endpoint, err) ||
+        (config->publishes &&
+         !choose_endpoint(config, SERVICE_HOST_METRICS, runtime->metrics_endpoint, err))) {
         return false;
     }
     (void)snprintf(runtime->user_agent, sizeof runtime->user_agent, "ddb2pulsar/%s %s", D2P_VERSION,
@@ -176,7 +184,8 @@ static bool start(struct runtime *runtime, struct err *err) {
     runtime->crt = true;
     bool chain = config->access.access_key[0] == '\0' ||
                  (config->has_table_access && config->table_access.access_key[0] == '\0');
-    if (chain || is_https(runtime->streams_endpoint) || is_https(runtime->table_endpoint)) {
+    if (chain || is_https(runtime->streams_endpoint) || is_https(runtime->table_endpoint) ||
+        is_https(runtime->metrics_endpoint)) {
         runtime->tls = new_tls(config, err);
         if (runtime->tls == NULL) {
             return false;
@@ -256,18 +265,24 @@ const char *runtime_table_endpoint(const struct runtime *runtime) {
     return runtime->table_endpoint;
 }
 
-static struct service *new_service(struct runtime *runtime, struct lane *lane, const char *endpoint,
-                                   const char *region, struct credentials *credentials,
-                                   struct page_pool *pages, struct err *err) {
-    struct service_http_options options = {
+static struct service_http_options service_options(const struct runtime *runtime,
+                                                   const char *endpoint, const char *region,
+                                                   struct credentials *credentials) {
+    return (struct service_http_options){
         .endpoint = str_of(endpoint),
         .region = str_of(region),
         .signing_name = STR("dynamodb"),
         .user_agent = str_of(runtime->user_agent),
         .credentials = credentials,
         .tls = runtime->tls,
-        .pages = pages,
     };
+}
+
+static struct service *new_service(struct runtime *runtime, struct lane *lane, const char *endpoint,
+                                   const char *region, struct credentials *credentials,
+                                   struct page_pool *pages, struct err *err) {
+    struct service_http_options options = service_options(runtime, endpoint, region, credentials);
+    options.pages = pages;
     return service_http_new(lane, &options, err);
 }
 
@@ -393,6 +408,11 @@ static void host_close(void *ctx, struct lane *lane, lane_fn *done, void *done_c
     service_http_close(parts->streams, streams_closed, parts);
 }
 
+static void host_measured(void *ctx, struct measures *measures) {
+    struct runtime *runtime = ctx;
+    monitor_take(runtime->monitor, measures);
+}
+
 static void host_done(void *ctx, const struct err *err) {
     struct runtime *runtime = ctx;
     pthread_mutex_lock(&runtime->lock);
@@ -406,6 +426,7 @@ static const struct source_host host = {
     .lane = host_lane,
     .open = host_open,
     .close = host_close,
+    .measured = host_measured,
     .done = host_done,
 };
 
@@ -474,6 +495,7 @@ static struct source_options source_options(const struct runtime *runtime,
         .stop_timeout_ms = config->stop_timeout_ms,
         .memory_budget = config->memory_budget,
         .lanes = lane_count(config),
+        .measure_ms = run->monitored && config->publishes ? MEASURE_MS : 0,
         .session_prefix =
             runtime->session_prefix != NULL ? str_of(runtime->session_prefix) : STR_NONE,
         .routing = str_of(runtime->routing),
@@ -515,15 +537,23 @@ static void wait_done(struct runtime *runtime, bool show) {
 
 /* If anybody wants to know how it goes. */
 static bool open_monitor(struct runtime *runtime, struct err *err) {
+    const struct config *config = runtime->config;
     struct monitor_options options = {
-        .http_listen = str_of(runtime->config->http_listen),
+        .http_listen = str_of(config->http_listen),
         .version = D2P_VERSION,
+        .name_space = str_of(config->application_name),
+        .detailed = config->metrics_level == CONFIG_METRICS_DETAILED,
     };
     if (!notify_open(&options.notify, getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
                      getenv("WATCHDOG_PID"), err)) {
         return false;
     }
-    if (options.http_listen.len == 0 && !notify_is_open(&options.notify)) {
+    if (config->publishes) {
+        options.cloudwatch = service_options(runtime, runtime->metrics_endpoint,
+                                             config->table_region, table_credentials(runtime));
+        options.cloudwatch.signing_name = STR("monitoring");
+    }
+    if (options.http_listen.len == 0 && !notify_is_open(&options.notify) && !config->publishes) {
         return true;
     }
     runtime->monitor_lane = lane_new(LANES_MAX, err);
@@ -531,6 +561,7 @@ static bool open_monitor(struct runtime *runtime, struct err *err) {
         notify_close(&options.notify);
         return false;
     }
+    options.lane = runtime->monitor_lane;
     runtime->monitor = monitor_new(&options, err);
     return runtime->monitor != NULL;
 }
@@ -564,7 +595,7 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
         return err_exit_code(err->code);
     }
     if (runtime->monitor != NULL) {
-        monitor_start(runtime->monitor, runtime->monitor_lane, runtime->source, &options);
+        monitor_start(runtime->monitor, runtime->source, &options);
     }
     bool signals = signals_start(on_signal, runtime, err);
     if (!signals) {

@@ -37,7 +37,7 @@ struct runtime_run {
     bool keep_leases; /* else: nothing is kept, every start is a first start */
     bool until_caught_up;
     bool show_progress; /* live line or log lines */
-    bool monitored;     /* httpListen and systemd are told how it goes */
+    bool monitored;     /* httpListen, systemd and CloudWatch are told how it goes */
 };
 
 /* Reads the stream into the configured sink until a signal, the end, or an error. err is set when it did not end well;

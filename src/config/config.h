@@ -20,6 +20,7 @@ enum config_position {
 };
 enum config_sink { CONFIG_SINK_PULSAR, CONFIG_SINK_STDOUT, CONFIG_SINK_NONE };
 enum config_guarantees { CONFIG_ATLEAST_ONCE, CONFIG_EFFECTIVELY_ONCE };
+enum config_metrics { CONFIG_METRICS_NONE, CONFIG_METRICS_SUMMARY, CONFIG_METRICS_DETAILED };
 enum config_policy { CONFIG_POLICY_FAIL, CONFIG_POLICY_GO_ON };
 
 /* One per row of properties.def: CONFIG_KEY_stream_arn, ... */
@@ -77,6 +78,7 @@ struct config {
     char *ca_bundle;    /* by AWS's variable; empty: the system's store */
     bool use_fips;      /* by AWS's variables, for endpoints that are not given */
     bool use_dualstack;
+    bool publishes;   /* something to CloudWatch */
     bool source_file; /* the file has the form of Pulsar's SourceConfig */
 
     char *file;                    /* NULL when there is none */

@@ -94,11 +94,14 @@ static bool check_endpoints(struct config *config, const char *const *environmen
         !default_endpoint(config, CONFIG_KEY_aws_endpoint, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
                           environment, err) ||
         !default_endpoint(config, CONFIG_KEY_dynamo_endpoint, "AWS_ENDPOINT_URL_DYNAMODB",
+                          environment, err) ||
+        !default_endpoint(config, CONFIG_KEY_cloudwatch_endpoint, "AWS_ENDPOINT_URL_CLOUDWATCH",
                           environment, err)) {
         return false;
     }
-    enum config_key given =
-        is_set(config->aws_endpoint) ? CONFIG_KEY_aws_endpoint : CONFIG_KEY_dynamo_endpoint;
+    enum config_key given = is_set(config->aws_endpoint)      ? CONFIG_KEY_aws_endpoint
+                            : is_set(config->dynamo_endpoint) ? CONFIG_KEY_dynamo_endpoint
+                                                              : CONFIG_KEY_cloudwatch_endpoint;
     if ((config->use_fips || config->use_dualstack) && is_set(config->texts[given])) {
         return config_fail(config, given, err, "a contradiction to %s, which asks for AWS's own",
                            config->use_fips ? "AWS_USE_FIPS_ENDPOINT"
@@ -348,6 +351,21 @@ static bool note_message_key(struct config *config, struct err *err) {
                        "connector takes the event's id; messageKey eventId does as it does");
 }
 
+/* Whoever reads from a stand-in of AWS has no account where it could be published. */
+static bool check_metrics(struct config *config, struct err *err) {
+    bool stand_in = str_starts(str_of(config->aws_endpoint), "http://");
+    bool wanted = config->metrics_level != CONFIG_METRICS_NONE;
+    config->publishes = wanted && (is_set(config->cloudwatch_endpoint) || !stand_in);
+    if (!wanted || config->publishes ||
+        config->origins[CONFIG_KEY_metrics_level].source == CONFIG_SOURCE_DEFAULT) {
+        return true;
+    }
+    return config_note(config, err,
+                       "metricsLevel %s publishes nothing: awsEndpoint is http://, which is no "
+                       "AWS, and cloudwatchEndpoint is not set",
+                       config->texts[CONFIG_KEY_metrics_level]);
+}
+
 static bool check_listen(const struct config *config, struct err *err) {
     char host[HOST_PORT_HOST_MAX];
     uint16_t port = 0;
@@ -365,6 +383,7 @@ bool config_check(struct config *config, const char *const *environment, struct 
            check_region(config, err) && check_lease_table(config, err) &&
            config_access_check(config, err) && check_pulsar(config, err) &&
            check_guarantees(config, err) && check_start(config, err) &&
-           check_poll_interval(config, err) && check_listen(config, err) &&
-           default_state_directory(config, environment, err) && note_message_key(config, err);
+           check_poll_interval(config, err) && check_metrics(config, err) &&
+           check_listen(config, err) && default_state_directory(config, environment, err) &&
+           note_message_key(config, err);
 }

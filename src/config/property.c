@@ -57,6 +57,12 @@ static const struct property_choice choices_hashing[] = {
     {"JavaStringHash", PULSAR_HASHING_JAVA_STRING, NULL},
     {NULL, 0, NULL},
 };
+static const struct property_choice choices_metrics[] = {
+    {"NONE", CONFIG_METRICS_NONE, NULL},
+    {"SUMMARY", CONFIG_METRICS_SUMMARY, NULL},
+    {"DETAILED", CONFIG_METRICS_DETAILED, NULL},
+    {NULL, 0, NULL},
+};
 static const struct property_choice choices_lanes[] = {
     {"auto", 0, NULL},
     {NULL, 0, NULL},

@@ -30,7 +30,6 @@ static const struct source_key rows[] = {
     {"producerConfig.cryptoConfig", SOURCE_KEY_REFUSED, CONFIG_KEY_COUNT,
      "messages are not encrypted by this program; remove it only if they may be sent as they are"},
 
-    IGNORED("cloudwatchEndpoint", "no metrics go to CloudWatch in this version"),
     IGNORED("tenant", "no Pulsar function is created"),
     IGNORED("namespace", "no Pulsar function is created"),
     IGNORED("name", "no Pulsar function is created"),

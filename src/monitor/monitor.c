@@ -4,6 +4,7 @@
 #include "monitor/health.h"
 #include "monitor/http_listen.h"
 #include "monitor/prometheus.h"
+#include "monitor/publisher.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ enum {
     STATUS_MS = 10000,
     EXTEND_MS = 5000,             /* how often systemd is asked for more time, */
     STARTING_MAX_MS = 300 * 1000, /* and for how long at a start */
+    LAST_PUBLISH_MS = 2000,       /* at the end */
 };
 #define EXTEND "EXTEND_TIMEOUT_USEC=30000000"
 
@@ -25,8 +27,8 @@ struct monitor {
     const char *version;
     double started_s;
 
-    struct lane *lane; /* NULL: not started */
-    const struct source *source;
+    struct lane *lane;
+    const struct source *source; /* NULL: not started */
     struct source_stats stats;
     struct source_pulse pulse;
     struct health health;
@@ -43,6 +45,16 @@ struct monitor {
     bool was_alive;
     bool was_ready;
     struct lane_message message;
+
+    /* CloudWatch; the first two are NULL without it. */
+    struct service *service;
+    struct publisher *publisher;
+    struct page_pool *pages;
+    struct service_http_options cloudwatch;
+    struct str name_space;
+    bool detailed;
+    struct lane_timer publish_timer;
+    uint64_t publish_ms;
 
     pthread_mutex_t lock; /* of closed, between the lane and the main thread */
     pthread_cond_t changed;
@@ -161,10 +173,15 @@ static void answer_verdict(const struct monitor *monitor, bool well, struct http
 }
 
 static void answer_metrics(struct monitor *monitor, struct http_answer *answer) {
+    struct publisher_stats published = {.published = 0};
+    if (monitor->publisher != NULL) {
+        publisher_get_stats(monitor->publisher, &published);
+    }
     const struct prometheus_facts facts = {
         .stats = &monitor->stats,
         .pulse = &monitor->pulse,
         .health = &monitor->health,
+        .published = &published,
         .version = monitor->version,
         .started_s = monitor->started_s,
         .cpu_s = cpu_s(),
@@ -188,11 +205,73 @@ static void on_request(void *ctx, struct str path, struct http_answer *answer) {
     }
 }
 
+/* ---- CloudWatch. */
+
+static void on_publish_timer(void *ctx) {
+    struct monitor *monitor = ctx;
+    publisher_publish(monitor->publisher);
+    lane_timer_set_ms(&monitor->publish_timer, monitor->publish_ms);
+}
+
+static void start_publishing(struct monitor *monitor) {
+    struct err err = ERR_NONE;
+    monitor->pages = page_pool_new(0);
+    monitor->cloudwatch.pages = monitor->pages;
+    if (monitor->pages != NULL) {
+        monitor->service = service_http_new(monitor->lane, &monitor->cloudwatch, &err);
+    }
+    if (monitor->service != NULL) {
+        struct publisher_options options = {
+            .service = monitor->service,
+            .name_space = monitor->name_space,
+            .detailed = monitor->detailed,
+        };
+        monitor->publisher = publisher_new(monitor->lane, &options);
+    }
+    if (monitor->publisher == NULL) {
+        LOG_ERROR("monitor", "cannot-publish", LOG_ERR(&err));
+        return;
+    }
+    lane_timer_init(&monitor->publish_timer, monitor->lane, on_publish_timer, monitor);
+    lane_timer_set_ms(&monitor->publish_timer, monitor->publish_ms);
+}
+
+/* On their way to the lane. */
+struct taken {
+    struct lane_message message;
+    struct monitor *monitor;
+    struct measures *measures;
+};
+
+static void take(void *ctx) {
+    struct taken *taken = ctx;
+    if (taken->monitor->publisher != NULL) {
+        publisher_take(taken->monitor->publisher, taken->measures);
+    } else {
+        measures_free(taken->measures);
+    }
+    free(taken);
+}
+
+void monitor_take(struct monitor *monitor, struct measures *measures) {
+    struct taken *taken = calloc(1, sizeof *taken);
+    if (taken == NULL) {
+        measures_free(measures); /* as with all of them when memory is out */
+        return;
+    }
+    taken->monitor = monitor;
+    taken->measures = measures;
+    lane_post(monitor->lane, &taken->message, take, taken);
+}
+
 /* ---- Life. */
 
 static void on_timer(void *ctx) {
     struct monitor *monitor = ctx;
     look(monitor);
+    if (monitor->publisher != NULL) {
+        publisher_sample(monitor->publisher, &monitor->stats);
+    }
     lane_timer_set_ms(&monitor->timer, monitor->look_ms);
 }
 
@@ -211,7 +290,11 @@ struct monitor *monitor_new(const struct monitor_options *options, struct err *e
         return NULL;
     }
     monitor->notify = notify;
+    monitor->lane = options->lane;
     monitor->version = options->version;
+    monitor->cloudwatch = options->cloudwatch;
+    monitor->name_space = options->name_space;
+    monitor->detailed = options->detailed;
     pthread_mutex_init(&monitor->lock, NULL);
     pthread_cond_init(&monitor->changed, NULL);
     if (options->http_listen.len > 0) {
@@ -236,19 +319,36 @@ static void begin(void *ctx) {
         !http_listen_start(monitor->http, monitor->lane, on_request, monitor)) {
         LOG_ERROR("monitor", "cannot-listen");
     }
+    if (monitor->cloudwatch.endpoint.ptr != NULL) {
+        start_publishing(monitor);
+    }
     lane_timer_init(&monitor->timer, monitor->lane, on_timer, monitor);
     on_timer(monitor);
 }
 
-void monitor_start(struct monitor *monitor, struct lane *lane, const struct source *source,
+void monitor_start(struct monitor *monitor, const struct source *source,
                    const struct source_options *source_options) {
-    monitor->lane = lane;
     monitor->source = source;
-    monitor->started_s = (double)lane_wall_ms(lane) / 1000;
+    monitor->started_s = (double)lane_wall_ms(monitor->lane) / 1000;
     monitor->look_ms = choose_look_ms(monitor->notify.watchdog_ms);
+    monitor->publish_ms = source_options->measure_ms;
     health_init(&monitor->health, source_options);
     monitor->was_alive = true;
-    lane_post(lane, &monitor->message, begin, monitor);
+    lane_post(monitor->lane, &monitor->message, begin, monitor);
+}
+
+static void all_closed(void *ctx) {
+    struct monitor *monitor = ctx;
+    page_pool_free(monitor->pages);
+    pthread_mutex_lock(&monitor->lock);
+    monitor->closed = true;
+    pthread_cond_signal(&monitor->changed);
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+static void publisher_closed(void *ctx) {
+    struct monitor *monitor = ctx;
+    service_http_close(monitor->service, all_closed, monitor);
 }
 
 static void end(void *ctx) {
@@ -259,26 +359,28 @@ static void end(void *ctx) {
     if (!monitor->told_stopping) { /* it went faster than the looks come */
         notify_send(&monitor->notify, "STOPPING=1");
     }
-    pthread_mutex_lock(&monitor->lock);
-    monitor->closed = true;
-    pthread_cond_signal(&monitor->changed);
-    pthread_mutex_unlock(&monitor->lock);
+    if (monitor->publisher == NULL) {
+        publisher_closed(monitor);
+        return;
+    }
+    lane_timer_cancel(&monitor->publish_timer);
+    source_get_stats(monitor->source, &monitor->stats);
+    publisher_sample(monitor->publisher, &monitor->stats);
+    publisher_publish(monitor->publisher);
+    publisher_close(monitor->publisher, LAST_PUBLISH_MS, publisher_closed, monitor);
 }
 
 void monitor_stop(struct monitor *monitor) {
     if (monitor == NULL) {
         return;
     }
-    if (monitor->lane != NULL) {
-        struct lane_message message;
-        lane_post(monitor->lane, &message, end, monitor);
-        pthread_mutex_lock(&monitor->lock);
-        while (!monitor->closed) { /* its lane waits for nobody */
-            pthread_cond_wait(&monitor->changed, &monitor->lock);
-        }
-        pthread_mutex_unlock(&monitor->lock);
+    struct lane_message message;
+    lane_post(monitor->lane, &message, end, monitor);
+    pthread_mutex_lock(&monitor->lock);
+    while (!monitor->closed) { /* its lane waits for nobody for long */
+        pthread_cond_wait(&monitor->changed, &monitor->lock);
     }
-    http_listen_close(monitor->http);
+    pthread_mutex_unlock(&monitor->lock);
     notify_close(&monitor->notify);
     pthread_cond_destroy(&monitor->changed);
     pthread_mutex_destroy(&monitor->lock);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "monitor/health.h"
+#include "monitor/publisher.h"
 
 #define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
@@ -15,6 +16,7 @@ struct prometheus_facts {
     const struct source_stats *stats;
     const struct source_pulse *pulse;
     const struct health *health;
+    const struct publisher_stats *published;
     const char *version;
     double started_s; /* since 1970 */
     double cpu_s;     /* user and system, of all threads */

@@ -354,6 +354,10 @@ static void begin(struct coordinator *coordinator) {
 static void scanned(void *ctx, const struct err *err) {
     struct coordinator *coordinator = ctx;
     coordinator->scanning = false;
+    struct measure *measures = coordinator->common->measures;
+    measure_add(&measures[MEASURE_LANE_SCAN_SUCCESS], err == NULL);
+    measure_add(&measures[MEASURE_LANE_SCAN_TIME],
+                (now_ns(coordinator) - coordinator->scan_began_ns) / 1000000);
     if (coordinator->stopping) {
         return;
     }

@@ -96,7 +96,16 @@ static void node_dropped(void *ctx, struct shard_node *node) {
     node->user = NULL;
 }
 
+static void measure_listing(struct discovery *discovery, bool success) {
+    struct measure *measures = discovery->common->measures;
+    uint64_t ms = (now_ns(discovery) - discovery->listing_ns) / 1000000;
+    measure_add(&measures[MEASURE_LANE_LIST_SUCCESS], success);
+    measure_add(&measures[MEASURE_LANE_LIST_TIME], ms);
+    measure_add(&measures[MEASURE_LANE_SYNC_STREAMS], 1);
+}
+
 static void listing_done(struct discovery *discovery) {
+    measure_listing(discovery, true);
     discovery->listing = false;
     discovery->listing_began = false;
     worker_count(&discovery->common->coordinator->listings, 1);
@@ -107,6 +116,7 @@ static void listing_done(struct discovery *discovery) {
 }
 
 static void list_failed(struct discovery *discovery, const struct err *err) {
+    measure_listing(discovery, false);
     bool first = !discovery->described;
     if (err->class == ERR_CLASS_FATAL || err->code == ERR_AWS_DENIED ||
         (first && err->class != ERR_CLASS_THROTTLE)) {
@@ -198,6 +208,7 @@ static void start_call(struct discovery *discovery, struct shard *shard) {
     } else {
         if (!discovery->listing_began) {
             discovery->listing_began = true;
+            discovery->listing_ns = now_ns(discovery);
             shard_graph_begin(discovery->graph);
         }
         discovery->call = streams_describe(discovery->streams, arn, str_of(discovery->list_from),

@@ -34,8 +34,9 @@ struct discovery {
     struct backoff backoff;
     bool listing; /* a full listing is wanted or under way */
     bool listing_began;
-    bool held;       /* no page of a listing now */
-    char *list_from; /* the next page's ExclusiveStartShardId */
+    uint64_t listing_ns; /* when it began */
+    bool held;           /* no page of a listing now */
+    char *list_from;     /* the next page's ExclusiveStartShardId */
     bool described;
     int64_t server_time_ms;       /* of the newest reply */
     struct aws_linked_list ended; /* shards whose children are searched */

@@ -106,9 +106,20 @@ static void renewed(struct lease_holder *holder, bool earlier) {
     }
 }
 
+static void measure_write(struct lease_holder *holder, bool success) {
+    uint64_t ms = (lane_now_ns(holder->options.lane) - holder->write_started_ns) / 1000000;
+    measure_add(&holder->write_success, success);
+    measure_add(&holder->write_ms, ms);
+    if (holder->moves_checkpoint) {
+        measure_add(&holder->checkpoint_success, success);
+        measure_add(&holder->checkpoint_ms, ms);
+    }
+}
+
 static void written(void *ctx, const struct err *err, bool earlier) {
     struct lease_holder *holder = ctx;
     holder->writing = false;
+    measure_write(holder, err == NULL);
     if (holder->stopped) {
         return;
     }
@@ -155,6 +166,7 @@ static void write_now(void *ctx) {
         bool asked = holder->hand_over && holder->lease.wanted_by[0] != '\0';
         change = asked ? LEASE_HAND_OVER : LEASE_RELEASE;
     }
+    holder->moves_checkpoint = moved;
     lease_table_change(holder->options.table, change, &holder->lease, moved ? &position : NULL,
                        written, holder);
 }

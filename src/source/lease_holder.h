@@ -9,6 +9,7 @@
 
 #include "base/backoff.h"
 #include "source/lease_table.h"
+#include "source/measures.h"
 
 struct lease_holder_options {
     struct lease_table *table;
@@ -44,13 +45,18 @@ struct lease_holder {
     uint32_t tries;      /* of the write that keeps failing */
     uint64_t renewed_ns; /* when the last successful write was *started* */
     uint64_t write_started_ns;
+    struct measure write_success; /* of all writes, and of those that move the checkpoint */
+    struct measure write_ms;
+    struct measure checkpoint_success;
+    struct measure checkpoint_ms;
     uint64_t
         unclear_since_ns; /* start of the first write since then that may have been applied; 0: none */
     struct numbering_base base; /* to be in the lease; not set: as it is */
     bool writing;
-    bool stopped;   /* lost, closed or failed: nothing more is written */
-    bool closing;   /* finish, release or hand-over wanted */
-    bool releasing; /* the last write may be given up after its tries */
+    bool moves_checkpoint; /* the write under way, or the last one */
+    bool stopped;          /* lost, closed or failed: nothing more is written */
+    bool closing;          /* finish, release or hand-over wanted */
+    bool releasing;        /* the last write may be given up after its tries */
     bool finish;
     bool hand_over;
     bool told_wanted;

@@ -62,9 +62,17 @@ static void check_all_made(struct lease_maker *maker) {
     }
 }
 
+static void measure_create(struct lease_maker *maker, const struct shard *shard, bool success) {
+    struct measure *measures = maker->common->measures;
+    uint64_t ms = (lane_now_ns(maker->common->lane) - shard->claimed_ns) / 1000000;
+    measure_add(&measures[MEASURE_LANE_CREATE_SUCCESS], success);
+    measure_add(&measures[MEASURE_LANE_CREATE_TIME], ms);
+}
+
 static void created(void *ctx, const struct err *err) {
     struct shard *shard = ctx;
     struct lease_maker *maker = shard->maker;
+    measure_create(maker, shard, err == NULL);
     maker->under_way--;
     if (maker->stopped) {
         return;
@@ -114,6 +122,7 @@ static bool begin(struct lease_maker *maker) {
         shard_set_state(shard, SHARD_CLAIMING);
         shard->maker = maker;
         maker->under_way++;
+        shard->claimed_ns = lane_now_ns(maker->common->lane);
         lease_table_create(maker->table, &shard->lease, created, shard);
     }
     return true;
@@ -142,6 +151,7 @@ bool lease_maker_is_busy(const struct lease_maker *maker) {
 static void child_created(void *ctx, const struct err *err) {
     struct shard *child = ctx;
     struct lease_maker *maker = child->maker;
+    measure_create(maker, child, err == NULL);
     if (maker->stopped) {
         return;
     }
@@ -187,6 +197,7 @@ void lease_maker_make_children(struct lease_maker *maker, struct shard *parent) 
         }
         shard_set_state(child, SHARD_CLAIMING);
         child->maker = maker;
+        child->claimed_ns = lane_now_ns(maker->common->lane);
         lease_table_create(maker->table, &child->lease, child_created, child);
         return;
     }

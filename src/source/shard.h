@@ -50,7 +50,7 @@ struct shard {
     bool queued;
     bool unclear; /* whether it was asked for, or taken, at asked_ns: the next scan shows it */
     struct aws_linked_list_node claim_node;
-    uint64_t claimed_ns;   /* when the write that took the lease was started */
+    uint64_t claimed_ns;   /* when the write that made or took the lease was started */
     uint32_t scan;         /* the scan that saw its lease last */
     struct worker *worker; /* while OPEN or ENDED */
     struct reader *reader; /* the worker's lane's */

@@ -9,6 +9,7 @@
 struct source {
     struct source_common common;
     struct coordinator_stats stats;
+    struct measure measures[MEASURE_LANE_COUNT]; /* the coordinator's */
     struct coordinator *coordinator;
     struct worker *workers[SOURCE_LANES_MAX]; /* 0 is on the coordinator's lane */
     _Atomic(uint32_t) worker_count;
@@ -230,6 +231,7 @@ struct source *source_start(struct lane *lane, const struct source_options *opti
     source->common.host_ctx = host_ctx;
     source->common.lane = lane;
     source->common.coordinator = &source->stats;
+    source->common.measures = source->measures;
     atomic_flag_clear(&source->stop_asked);
     lane_post(lane, &source->start_message, do_start, source);
     return source;

@@ -10,6 +10,7 @@
 #include "aws/table.h"
 #include "sink/sink.h"
 #include "source/mapping.h"
+#include "source/measures.h"
 #include "source/seqno.h"
 
 struct source;
@@ -42,6 +43,7 @@ struct source_options {
     struct str session_prefix;
     struct str
         routing; /* with it: what decides over a record's key and partition, without spaces */
+    uint64_t measure_ms; /* how often measures are handed on; 0: never */
 };
 
 /* What one lane works with. */
@@ -60,6 +62,8 @@ struct source_host {
     /* Ends the services of a lane, on it; the sink was closed before. Also after an open that failed, for what it has
      * made until then. Then calls done. */
     void (*close)(void *ctx, struct lane *lane, lane_fn *done, void *done_ctx);
+    /* On its lane: what a lane measured in the last measure_ms, or until it closed; to be freed. NULL with measure_ms 0. */
+    void (*measured)(void *ctx, struct measures *measures);
     /* On lane 0, once: all lanes have closed. err is NULL after a clean end, else why it ended. */
     void (*done)(void *ctx, const struct err *err);
 };

@@ -121,6 +121,67 @@ static void begin_turn(void *ctx) {
     lane_post(worker->lane, &worker->turn_message, turn, worker);
 }
 
+/* ---- measures ---- */
+
+static struct measures *measured(struct worker *worker) {
+    if (worker->measured == NULL) {
+        worker->measured = measures_new();
+    }
+    return worker->measured;
+}
+
+/* When memory is out, they are lost. */
+static void take_measures(struct worker *worker, struct reader *reader) {
+    struct lease_holder *holder = &reader->holder;
+    struct measures *to = measured(worker);
+    if (to == NULL) {
+        return;
+    }
+    struct measure *lane = worker->measures;
+    measure_merge(&lane[MEASURE_LANE_RENEW_ALL_SUCCESS], &holder->write_success);
+    measure_merge(&lane[MEASURE_LANE_RENEW_ALL_TIME], &holder->write_ms);
+    measure_move(&lane[MEASURE_LANE_RENEW_SUCCESS], &holder->write_success);
+    measure_move(&lane[MEASURE_LANE_RENEW_TIME], &holder->write_ms);
+    measure_move(&reader->measures[MEASURE_SHARD_CHECKPOINT_SUCCESS], &holder->checkpoint_success);
+    measure_move(&reader->measures[MEASURE_SHARD_CHECKPOINT_TIME], &holder->checkpoint_ms);
+    (void)measures_take_shard(to, str_of(reader->shard->node->id), reader->measures);
+}
+
+static void hand_on_measures(struct worker *worker) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        struct reader *reader = worker->readers[i];
+        if (reader == NULL) {
+            continue;
+        }
+        struct measure *behind = &reader->measures[MEASURE_SHARD_BEHIND];
+        if (behind->count == 0) { /* no page at all: that is when it matters */
+            measure_add(behind, reader_behind_ms(reader));
+        }
+        take_measures(worker, reader);
+    }
+    struct measures *measures = measured(worker);
+    if (measures == NULL) {
+        return;
+    }
+    measures_take_lane(measures, worker->measures);
+    if (worker->lane == worker->common->lane) {
+        measures_take_lane(measures, worker->common->measures);
+    }
+    measures->at_ms = lane_wall_ms(worker->lane);
+    worker->measured = NULL;
+    worker->common->host.measured(worker->common->host_ctx, measures);
+}
+
+static bool hands_on_measures(const struct worker *worker) {
+    return worker->common->options.measure_ms > 0;
+}
+
+static void on_measure_timer(void *ctx) {
+    struct worker *worker = ctx;
+    hand_on_measures(worker);
+    lane_timer_set_ms(&worker->measure_timer, worker->common->options.measure_ms);
+}
+
 /* ---- memory and the waiting readers ---- */
 
 bool worker_has_memory(const struct worker *worker) {
@@ -275,8 +336,12 @@ static void check_closed(struct worker *worker) {
     lane_timer_cancel(&worker->deadline);
     lane_timer_cancel(&worker->stats_timer);
     lane_timer_cancel(&worker->memory_timer);
+    lane_timer_cancel(&worker->measure_timer);
     if (worker->opened) {
         update_stats(worker);
+        if (hands_on_measures(worker)) {
+            hand_on_measures(worker);
+        }
     }
     if (worker->parts.sink == NULL) {
         sink_closed(worker);
@@ -299,6 +364,9 @@ static void free_reader(void *ctx) {
     worker->free_slots[worker->free_count++] = reader->slot;
     worker->next_ordinals[reader->slot] = reader->feed.window.next;
     worker->open_readers--;
+    if (hands_on_measures(worker)) {
+        take_measures(worker, reader);
+    }
     reader_free(reader);
     lane_post(worker->common->lane, &shard->closed_message, shard->closed_message.fn, shard);
     check_closed(worker);
@@ -478,6 +546,9 @@ static void do_open(void *ctx) {
     worker_set(&worker->stats.life, SOURCE_LANE_OPEN);
     worker->stats_ms = lane_now_ms(worker->lane);
     lane_timer_set_ms(&worker->stats_timer, STATS_MS);
+    if (hands_on_measures(worker)) {
+        lane_timer_set_ms(&worker->measure_timer, common->options.measure_ms);
+    }
     post(worker, &worker->opened_message, on_opened);
 }
 
@@ -495,6 +566,7 @@ struct worker *worker_new(const struct source_common *common, struct lane *lane,
     lane_timer_init(&worker->stats_timer, lane, begin_turn, worker);
     lane_timer_init(&worker->deadline, lane, on_deadline, worker);
     lane_timer_init(&worker->memory_timer, lane, go_on, worker);
+    lane_timer_init(&worker->measure_timer, lane, on_measure_timer, worker);
     lane_post(lane, &worker->open_message, do_open, worker);
     return worker;
 }
@@ -504,6 +576,7 @@ void worker_free(struct worker *worker) {
         free(worker->readers);
         free(worker->next_ordinals);
         free(worker->free_slots);
+        measures_free(worker->measured);
         free(worker);
     }
 }

@@ -29,9 +29,11 @@ struct source_common {
     struct lane *lane; /* the coordinator's */
     char *table_name;
     char *hash_key;
-    char *range_key;                       /* NULL when none */
-    int64_t started_ms;                    /* server's clock where known */
-    struct coordinator_stats *coordinator; /* the one part that changes */
+    char *range_key;    /* NULL when none */
+    int64_t started_ms; /* server's clock where known */
+    /* What changes all the same: */
+    struct coordinator_stats *coordinator;
+    struct measure *measures; /* MEASURE_LANE_COUNT of them: the coordinator's, on lane 0 */
 };
 
 /* Relaxed counters: written by the worker's lane, read by anybody. Each is what source_stats or source_pulse says. */
@@ -88,6 +90,10 @@ struct worker {
     struct lane_timer stats_timer;
     uint64_t stats_ms; /* when the last stats were taken */
     struct lane_timer memory_timer;
+    struct lane_timer measure_timer;
+    struct measure measures[MEASURE_LANE_COUNT];
+    struct measures
+        *measured; /* of readers that are gone, since the last were handed on; NULL: of none */
     struct lane_timer deadline;
     struct worker_stats stats;
     bool opened;

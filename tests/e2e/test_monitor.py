@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -146,3 +147,140 @@ def test_an_address_in_use_ends_it_before_it_starts(
     run = program.start("run", "-c", config)
     assert run.wait() == 2
     assert f"httpListen: {aws.address}: Address already in use" in run.stderr
+
+
+# ---- CloudWatch: what the Java library publishes (KCL 1.x with the adapter), by operation, name and unit. An "S" stands
+# for a ShardId as a dimension, a "D" for metricsLevel DETAILED.
+METRICS = """
+ProcessTask Success Count S
+ProcessTask Time Milliseconds S
+ProcessTask RecordsProcessed Count S
+ProcessTask DataBytesProcessed Bytes S
+ProcessTask MillisBehindLatest Milliseconds S
+ProcessTask ExpiredIterator Count S
+ProcessTask RecordProcessor.processRecords.Time Milliseconds S
+ProcessTask KinesisDataFetcher.getRecords.Success Count SD
+ProcessTask KinesisDataFetcher.getRecords.Time Milliseconds SD
+ProcessTask KinesisDataFetcher.getIterator.Success Count SD
+ProcessTask KinesisDataFetcher.getIterator.Time Milliseconds SD
+ProcessTask UpdateLease.Success Count SD
+ProcessTask UpdateLease.Time Milliseconds SD
+InitializeTask Success Count
+InitializeTask Time Milliseconds
+InitializeTask RecordProcessor.initialize.Time Milliseconds
+DynamoDBStreamsShutdownTask Success Count
+DynamoDBStreamsShutdownTask Time Milliseconds
+DynamoDBStreamsShutdownTask RecordProcessor.shutdown.Time Milliseconds
+BlockOnParentShardTask Success Count
+BlockOnParentShardTask Time Milliseconds
+ShardSyncTask Success Count
+ShardSyncTask Time Milliseconds
+ShardSyncTask CreateLease.Success Count D
+ShardSyncTask CreateLease.Time Milliseconds D
+TakeLeases Success Count
+TakeLeases Time Milliseconds
+RenewAllLeases Success Count
+RenewAllLeases Time Milliseconds
+RenewAllLeases CurrentLeases Count
+RenewAllLeases LostLeases Count
+RenewAllLeases RenewLease.Success Count D
+RenewAllLeases RenewLease.Time Milliseconds D
+PeriodicShardSyncManager NumStreamsToSync Count
+ApplicationTracker MillisBehindLatest Milliseconds
+ApplicationTracker Gaps Count
+ApplicationTracker RecordErrors Count
+ApplicationTracker RecordsInFlight Count
+"""
+CHILD = "shardId-00000001700000001000-00000001"
+
+
+def published(aws: Double) -> list[dict[str, Any]]:
+    bodies = json.loads(aws.ask("metrics"))
+    assert all(body["Namespace"] == "orders to pulsar" for body in bodies)
+    return [datum for body in bodies for datum in body["MetricData"]]
+
+
+def dimensions(datum: dict[str, Any]) -> dict[str, str]:
+    return {dimension["Name"]: dimension["Value"] for dimension in datum["Dimensions"]}
+
+
+def of_shard(data: list[dict[str, Any]], name: str, shard: str) -> dict[str, float]:
+    """The statistic sets of one metric, summed up."""
+    sets = [d["StatisticValues"] for d in data if d["MetricName"] == name and dimensions(d).get("ShardId") == shard]
+    return {"count": sum(s["SampleCount"] for s in sets), "sum": sum(s["Sum"] for s in sets)}
+
+
+@pytest.mark.parametrize("level", ["DETAILED", "SUMMARY", "NONE"])
+def test_cloudwatch_gets_what_the_java_library_publishes(
+    program: Program, doubles: tuple[Double, Double], tmp_path: Path, level: str
+) -> None:
+    aws, _ = doubles
+    aws.tell(f"fill {SHARD} 30 500 name item\n")
+    config = between_doubles(doubles, tmp_path, Probe(f"127.0.0.1:{free_port()}"))
+    config |= {
+        "applicationName": "orders to pulsar",
+        "cloudwatchEndpoint": f"http://{aws.address}",
+        "initialPositionInStream": "TRIM_HORIZON",
+        "metricsLevel": level,
+        "minPollInterval": "20",
+    }
+    run = program.run(program.write(config))
+    probe = Probe(config["httpListen"])
+    probe.wait("/readyz", 200)
+    wait_for("the records", lambda: probe.metrics()["ddb2pulsar_records_acknowledged_total"] == 30)
+    aws.tell("expire-iterators\n")
+    wait_for_event(run, "shard", "iterator-expired")
+    aws.tell(f"split {SHARD} {CHILD}\nfill {CHILD} 10 500 name item\n")
+    wait_for("the child's records", lambda: probe.metrics()["ddb2pulsar_records_acknowledged_total"] == 40)
+    assert run.terminate() == 0
+
+    data = published(aws)
+    wanted = set()
+    for line in METRICS.split("\n")[1:-1]:
+        operation, name, unit, *how = line.split()
+        if level == "DETAILED" or (level == "SUMMARY" and "D" not in "".join(how)):
+            wanted.add((operation, name, unit, "S" in "".join(how)))
+    found = {(dimensions(d)["Operation"], d["MetricName"], d["Unit"], "ShardId" in dimensions(d)) for d in data}
+    assert found == wanted
+    if level == "NONE":
+        assert json.loads(aws.ask("counts"))["PutMetricData"] == 0
+        return
+    assert {dimensions(d)["ShardId"] for d in data if "ShardId" in dimensions(d)} == {SHARD, CHILD}
+    assert of_shard(data, "RecordsProcessed", SHARD)["sum"] == 30
+    assert of_shard(data, "RecordsProcessed", CHILD)["sum"] == 10
+    assert of_shard(data, "ExpiredIterator", SHARD)["sum"] >= 1
+    assert of_shard(data, "MillisBehindLatest", SHARD)["count"] > 1, "also of pages without records"
+    for datum in data:
+        values = datum["StatisticValues"]
+        assert values["SampleCount"] > 0
+        assert values["Minimum"] * values["SampleCount"] <= values["Sum"] <= values["Maximum"] * values["SampleCount"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "delay PutMetricData always 60000",
+        "fail PutMetricData always 500 InternalFailure",
+        "fail PutMetricData always 400 AccessDenied",
+        "fail PutMetricData always 400 InvalidParameterValue",
+        "drop-before PutMetricData always",
+        "away",
+    ],
+)
+def test_a_cloudwatch_in_trouble_changes_nothing(
+    program: Program, doubles: tuple[Double, Double], tmp_path: Path, trouble: str
+) -> None:
+    aws, broker = doubles
+    aws.tell(f"fill {SHARD} 3000 500 name item\n" + (f"{trouble}\n" if trouble != "away" else ""))
+    config = between_doubles(doubles, tmp_path, Probe(f"127.0.0.1:{free_port()}"))
+    config |= {
+        "cloudwatchEndpoint": f"http://{aws.address}" if trouble != "away" else f"http://127.0.0.1:{free_port()}",
+        "initialPositionInStream": "TRIM_HORIZON",
+    }
+    run = program.catch_up(program.write(config))
+    ended = run.event("source", "ended")
+    assert (ended["delivered"], ended["gaps"]) == (3000, 0)
+    assert json.loads(broker.ask("counts"))["messages"] == 3000
+    warnings = [event for event in run.events() if event["event"] == "metrics-not-published"]
+    assert len(warnings) <= 1
+    assert warnings or "delay" in trouble

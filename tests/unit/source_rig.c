@@ -44,6 +44,7 @@ struct rig_private {
     struct rig_message *messages;
     size_t count;
     size_t capacity;
+    struct measures *measured; /* the newest first */
     bool done;
     struct err result;
 };
@@ -270,6 +271,14 @@ static void host_close(void *ctx, struct lane *lane, lane_fn *done, void *done_c
     service_http_close(own->streams, streams_closed, own);
 }
 
+static void host_measured(void *ctx, struct measures *measures) {
+    struct source_rig *rig = ctx;
+    lock(rig);
+    measures->next = rig->private->measured;
+    rig->private->measured = measures;
+    unlock(rig);
+}
+
 static void host_done(void *ctx, const struct err *err) {
     struct source_rig *rig = ctx;
     lock(rig);
@@ -282,6 +291,7 @@ static const struct source_host host = {
     .lane = host_lane,
     .open = host_open,
     .close = host_close,
+    .measured = host_measured,
     .done = host_done,
 };
 
@@ -344,6 +354,11 @@ void rig_free(struct source_rig *rig) {
     aws_thread_join_all_managed();
     aws_auth_library_clean_up();
     pthread_mutex_destroy(&rig->private->lock);
+    while (rig->private->measured != NULL) {
+        struct measures *next = rig->private->measured->next;
+        measures_free(rig->private->measured);
+        rig->private->measured = next;
+    }
     free(rig->private->messages);
     free(rig->private);
     free(rig);
@@ -486,6 +501,31 @@ struct calls {
 static bool has_calls(struct source_rig *rig, void *ctx) {
     const struct calls *calls = ctx;
     return rig_calls(rig, calls->op) >= calls->at_least;
+}
+
+struct measure rig_lane_measure(struct source_rig *rig, enum measure_of_lane which) {
+    struct measure sum = {.count = 0};
+    lock(rig);
+    for (const struct measures *m = rig->private->measured; m != NULL; m = m->next) {
+        measure_merge(&sum, &m->lane[which]);
+    }
+    unlock(rig);
+    return sum;
+}
+
+struct measure rig_shard_measure(struct source_rig *rig, const char *shard,
+                                 enum measure_of_shard which) {
+    struct measure sum = {.count = 0};
+    lock(rig);
+    for (const struct measures *m = rig->private->measured; m != NULL; m = m->next) {
+        for (size_t i = 0; i < m->shard_count; i++) {
+            if (strcmp(m->shards[i].id, shard) == 0) {
+                measure_merge(&sum, &m->shards[i].of[which]);
+            }
+        }
+    }
+    unlock(rig);
+    return sum;
 }
 
 void rig_wait_calls(struct source_rig *rig, enum fake_aws_op op, uint64_t more) {

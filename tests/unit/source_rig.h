@@ -71,6 +71,10 @@ void rig_ack_all(struct source_rig *rig);
 void rig_hold(struct source_rig *rig);
 void rig_stats(struct source_rig *rig, struct source_stats *ret_stats);
 uint64_t rig_calls(struct source_rig *rig, enum fake_aws_op op);
+/* With options.measure_ms: all that lanes have handed on so far, merged: of the lanes, and of one shard. */
+struct measure rig_lane_measure(struct source_rig *rig, enum measure_of_lane which);
+struct measure rig_shard_measure(struct source_rig *rig, const char *shard,
+                                 enum measure_of_shard which);
 /* Waits until an op was called so many times more than now. */
 void rig_wait_calls(struct source_rig *rig, enum fake_aws_op op, uint64_t more);
 

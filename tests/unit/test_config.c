@@ -787,6 +787,8 @@ static void endpoints_by_awss_variables(void **state) {
     assert_string_equal(config->aws_endpoint, "http://localhost:2");
     assert_string_equal(config->dynamo_endpoint, "http://localhost:1");
     assert_string_equal(config->sts_endpoint, "http://localhost:1");
+    assert_string_equal(config->cloudwatch_endpoint, "http://localhost:1");
+    assert_true(config->publishes);
     assert_string_equal(config->streams_region, "eu-west-1"); /* as with a given one */
     assert_true(has_note(config, "awsEndpoint is http://localhost:2, by the environment variable "
                                  "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"));
@@ -818,6 +820,36 @@ static void endpoints_by_awss_variables(void **state) {
     assert_null(load(NULL, sets, (const char *const[]){"AWS_ENDPOINT_URL=ftp://x", NULL}, &err));
     assert_true(
         str_starts(str_of(err.text), "environment variable AWS_ENDPOINT_URL: not a usable URL, "));
+}
+
+static void what_is_published_and_where(void **state) {
+    (void)state;
+    static const struct {
+        const char *sets[5];
+        bool publishes;
+        bool noted;
+    } all[] = {
+        {{ARN_SET, "topicName=t"}, true, false},
+        {{ARN_SET, "topicName=t", "metricsLevel=none"}, false, false},
+        {{ARN_SET, "topicName=t", "awsEndpoint=https://vpce-1.amazonaws.com"}, true, false},
+        {{ARN_SET, "topicName=t", "awsEndpoint=http://localhost:8000"}, false, false},
+        {{ARN_SET, "topicName=t", "awsEndpoint=http://localhost:8000", "metricsLevel=SUMMARY"},
+         false,
+         true},
+        {{ARN_SET, "topicName=t", "awsEndpoint=http://localhost:8000",
+          "cloudwatchEndpoint=http://localhost:1"},
+         true,
+         false},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct config *config = load_good(NULL, all[i].sets, none);
+        assert_int_equal(config->publishes, all[i].publishes);
+        assert_int_equal(has_note(config,
+                                  "metricsLevel SUMMARY publishes nothing: awsEndpoint is http://, "
+                                  "which is no AWS, and cloudwatchEndpoint is not set"),
+                         all[i].noted);
+        config_free(config);
+    }
 }
 
 static void write_client_conf(const char *text) {
@@ -1120,6 +1152,7 @@ int main(void) {
         cmocka_unit_test(effectively_once),
         cmocka_unit_test(what_this_version_does_not_do),
         cmocka_unit_test(endpoints_by_awss_variables),
+        cmocka_unit_test(what_is_published_and_where),
         cmocka_unit_test(the_lease_table_may_be_elsewhere),
         cmocka_unit_test(client_conf_fills_what_nothing_else_gives),
         cmocka_unit_test(client_conf_that_cannot_count_is_refused),

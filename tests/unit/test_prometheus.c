@@ -13,7 +13,9 @@ static void write_example(struct buf *to) {
     pulse = (struct source_pulse){.listings = 3, .lane_count = 2};
     pulse.lanes[1] = (struct source_lane_pulse){.shards = 5, .page_idle_ms = 250};
     health = (struct health){.alive = true, .reason = "not ready"};
+    struct publisher_stats published = {.published = 7, .dropped = 8, .failures = 9};
     const struct prometheus_facts facts = {
+        .published = &published,
         .stats = &stats,
         .pulse = &pulse,
         .health = &health,
@@ -39,6 +41,7 @@ static void values_stand_by_their_names(void **state) {
         "\nddb2pulsar_records_acknowledged_total 11\n",
         "\nddb2pulsar_records_in_flight 1\n",
         "\nddb2pulsar_gaps_total 2\n",
+        "\nddb2pulsar_cloudwatch_dropped_total 8\n",
         "\nddb2pulsar_behind_seconds 1.5\n",
         "\nddb2pulsar_listings_total 3\n",
         "\nddb2pulsar_lane_shards{lane=\"0\"} 0\nddb2pulsar_lane_shards{lane=\"1\"} 5\n",

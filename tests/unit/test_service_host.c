@@ -59,6 +59,14 @@ static void every_partition_has_its_hosts(void **state) {
         {SERVICE_HOST_STS, "us-east-1", FIPS | DUALSTACK, "https://sts-fips.us-east-1.api.aws"},
         {SERVICE_HOST_STS, "us-gov-west-1", FIPS, "https://sts.us-gov-west-1.amazonaws.com"},
         {SERVICE_HOST_STS, "cn-north-1", PLAIN, "https://sts.cn-north-1.amazonaws.com.cn"},
+        {SERVICE_HOST_METRICS, "us-east-1", PLAIN, "https://monitoring.us-east-1.amazonaws.com"},
+        {SERVICE_HOST_METRICS, "us-east-1", FIPS,
+         "https://monitoring-fips.us-east-1.amazonaws.com"},
+        {SERVICE_HOST_METRICS, "eu-west-1", DUALSTACK, "https://monitoring.eu-west-1.api.aws"},
+        {SERVICE_HOST_METRICS, "us-gov-west-1", FIPS,
+         "https://monitoring.us-gov-west-1.amazonaws.com"},
+        {SERVICE_HOST_METRICS, "cn-north-1", PLAIN,
+         "https://monitoring.cn-north-1.amazonaws.com.cn"},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         char text[128];
