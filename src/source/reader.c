@@ -48,7 +48,7 @@ static void set_state(struct reader *reader, enum reader_state state, const char
     reader->state = state;
     reader->pulse.steps++;
     if (state == READER_CLOSING) {
-        reader->closing_ms = now_ms(reader);
+        reader->clock.closing_ms = now_ms(reader);
     }
 }
 
@@ -57,55 +57,6 @@ static void set_timer(struct reader *reader, uint64_t delay_ms, lane_fn *fn) {
     lane_timer_init(&reader->timer, reader->worker->lane, fn, reader);
     lane_timer_set_ms(&reader->timer, delay_ms);
     reader->pulse.steps++;
-}
-
-/* ---- measures ---- */
-
-static void measure(struct reader *reader, enum measure_of_shard which, uint64_t value) {
-    measure_add(&reader->measures[which], value);
-}
-
-static void measure_lane(struct reader *reader, enum measure_of_lane which, uint64_t value) {
-    measure_add(&reader->worker->measures[which], value);
-}
-
-static void measure_iterator(struct reader *reader, bool success) {
-    uint64_t now = now_ms(reader);
-    measure(reader, MEASURE_SHARD_ITERATOR_SUCCESS, success);
-    measure(reader, MEASURE_SHARD_ITERATOR_TIME, now - reader->asked_ms);
-    if (success && reader->opened_ms > 0) {
-        measure_lane(reader, MEASURE_LANE_OPEN_SUCCESS, 1);
-        measure_lane(reader, MEASURE_LANE_OPEN_TIME, now - reader->opened_ms);
-        measure_lane(reader, MEASURE_LANE_OPEN_READER_TIME, now - reader->opened_ms);
-        reader->opened_ms = 0;
-    }
-}
-
-static void measure_read(struct reader *reader, bool success) {
-    reader->page_ms = now_ms(reader);
-    measure(reader, MEASURE_SHARD_READ_SUCCESS, success);
-    measure(reader, MEASURE_SHARD_READ_TIME, reader->page_ms - reader->polled_ms);
-    if (!success) {
-        measure(reader, MEASURE_SHARD_PAGE_SUCCESS, 0);
-        measure(reader, MEASURE_SHARD_PAGE_TIME, reader->page_ms - reader->polled_ms);
-    }
-}
-
-static void measure_page(struct reader *reader, const struct pace_page *page) {
-    uint64_t now = now_ms(reader);
-    measure(reader, MEASURE_SHARD_PAGE_SUCCESS, 1);
-    measure(reader, MEASURE_SHARD_PAGE_TIME, now - reader->polled_ms);
-    measure(reader, MEASURE_SHARD_FEED_TIME, now - reader->page_ms);
-    measure(reader, MEASURE_SHARD_RECORDS, page->records);
-    measure(reader, MEASURE_SHARD_BYTES, page->records > 0 ? page->bytes : 0);
-    measure(reader, MEASURE_SHARD_BEHIND, reader_behind_ms(reader));
-}
-
-static void measure_close(struct reader *reader) {
-    uint64_t ms = reader->closing_ms > 0 ? now_ms(reader) - reader->closing_ms : 0;
-    measure_lane(reader, MEASURE_LANE_CLOSE_SUCCESS, reader->result != SHARD_RESULT_LOST);
-    measure_lane(reader, MEASURE_LANE_CLOSE_TIME, ms);
-    measure_lane(reader, MEASURE_LANE_CLOSE_READER_TIME, ms);
 }
 
 /* ---- the end: draining, ended, closing ---- */
@@ -118,7 +69,7 @@ static void close_as(struct reader *reader, enum shard_result result) {
     set_state(reader, READER_CLOSED, "done");
     reader->result = result;
     lane_timer_cancel(&reader->timer);
-    measure_close(reader);
+    shard_clock_close(&reader->clock, result != SHARD_RESULT_LOST, now_ms(reader));
     worker_reader_closed(reader->worker, reader);
 }
 
@@ -329,7 +280,7 @@ static void call_failed(struct reader *reader, const struct err *err, lane_fn *a
                  LOG_U64("interval_ms", reader->pace.floor_ms), LOG_ERR(err));
         return;
     case ERR_CLASS_EXPIRED:
-        measure(reader, MEASURE_SHARD_EXPIRED, 1);
+        shard_clock_expired(&reader->clock);
         LOG_INFO("shard", "iterator-expired", LOG_TEXT("shard", reader->shard->node->id));
         set_state(reader, READER_ITERATOR, "expired");
         set_timer(reader, 0, take_iterator);
@@ -389,7 +340,7 @@ static bool check_beginning(struct reader *reader, int64_t now_ms) {
 /* A page without records at the tip, and there was none before: until it was asked for there was nothing to read. */
 static void note_nothing(struct reader *reader) {
     if (keeps_lease(reader) && !reader->feed.read_anything && reader->service_ms > 0) {
-        uint64_t later_ms = reader->polled_ms - reader->service_at_ms;
+        uint64_t later_ms = reader->clock.polled_ms - reader->service_at_ms;
         lease_holder_note_read(&reader->holder, reader->service_ms + (int64_t)later_ms);
     }
 }
@@ -400,7 +351,7 @@ static void iterator_got(void *ctx, const struct err *err, struct str iterator,
                          int64_t server_time_ms) {
     struct reader *reader = ctx;
     reader->call = NULL;
-    measure_iterator(reader, err == NULL);
+    shard_clock_iterator(&reader->clock, err == NULL, now_ms(reader));
     if (err != NULL) {
         call_failed(reader, err, take_iterator);
         return;
@@ -453,7 +404,7 @@ static void take_iterator(void *ctx) {
     if (!holds_lease(reader)) {
         return; /* goes on when it was renewed, ends when it is lost */
     }
-    reader->asked_ms = now_ms(reader);
+    reader->clock.asked_ms = now_ms(reader);
     if (take_timestamp_iterator(reader)) {
         return;
     }
@@ -490,7 +441,7 @@ static void poll_now(void *ctx) {
         worker_wait(reader->worker, reader);
         return;
     }
-    reader->polled_ms = now_ms(reader);
+    reader->clock.polled_ms = now_ms(reader);
     set_state(reader, READER_READING, "poll");
     reader->call = streams_get_records(reader->worker->parts.streams, buf_str(&reader->iterator),
                                        reader->pace.limit, page_got, reader);
@@ -513,7 +464,7 @@ static void page_end(struct reader *reader) {
         .bytes = reader->feed.page->len,
         .after_start = reader->feed.last_created_ms > reader->worker->common->started_ms,
         .shard_closed = reader->shard->closed,
-        .asked_ms = reader->polled_ms,
+        .asked_ms = reader->clock.polled_ms,
     };
     bool full = pace_is_full(&reader->pace, &page);
     bool last =
@@ -532,7 +483,7 @@ static void page_end(struct reader *reader) {
     }
     uint64_t delay_ms = pace_page(&reader->pace, &page, now_ms(reader));
     reader->drained = reader->feed.page_records == 0;
-    measure_page(reader, &page);
+    shard_clock_page(&reader->clock, &page, reader_behind_ms(reader), now_ms(reader));
     if (reader->pace.at_tip) {
         tell_tip(reader);
         note_nothing(reader);
@@ -553,7 +504,7 @@ static void page_end(struct reader *reader) {
 static void page_got(void *ctx, const struct err *err, struct page *page) {
     struct reader *reader = ctx;
     reader->call = NULL;
-    measure_read(reader, err == NULL);
+    shard_clock_read(&reader->clock, err == NULL, now_ms(reader));
     if (err != NULL) {
         if (err->code == ERR_AWS_TOO_LARGE && pace_too_large(&reader->pace)) {
             LOG_INFO("shard", "page-too-large", LOG_TEXT("shard", reader->shard->node->id),
@@ -803,9 +754,7 @@ struct reader *reader_new(struct worker *worker, uint32_t slot, struct shard *sh
     reader->shard = shard;
     reader->slot = slot;
     reader->start = shard->lease.checkpoint;
-    reader->opened_ms = now_ms(reader);
-    measure_lane(reader, MEASURE_LANE_PARENT_SUCCESS, 1);
-    measure_lane(reader, MEASURE_LANE_PARENT_TIME, 0);
+    shard_clock_open(&reader->clock, worker->measures, now_ms(reader));
     reader->backoff = backoff_make(100, 10000);
     struct pace_options pace = {
         .min_ms = common->options.min_poll_ms,

@@ -16,9 +16,9 @@
 #include "base/stall.h"
 #include "source/feed.h"
 #include "source/lease_holder.h"
-#include "source/measures.h"
 #include "source/pace.h"
 #include "source/shard.h"
+#include "source/shard_clock.h"
 
 #include <aws/common/linked_list.h>
 
@@ -65,12 +65,7 @@ struct reader {
     struct buf iterator;
 
     struct pace pace;
-    uint64_t polled_ms; /* start of the last GetRecords */
-    uint64_t asked_ms;  /* and of the last GetShardIterator */
-    uint64_t page_ms;   /* when the last page came */
-    uint64_t opened_ms; /* when it began; 0: it has had its first iterator since */
-    uint64_t closing_ms;
-    struct measure measures[MEASURE_SHARD_COUNT];
+    struct shard_clock clock;
     bool drained; /* the last page was empty: not behind */
     struct reader_pulse pulse;
     bool told_tip;

@@ -142,9 +142,10 @@ static void take_measures(struct worker *worker, struct reader *reader) {
     measure_merge(&lane[MEASURE_LANE_RENEW_ALL_TIME], &holder->write_ms);
     measure_move(&lane[MEASURE_LANE_RENEW_SUCCESS], &holder->write_success);
     measure_move(&lane[MEASURE_LANE_RENEW_TIME], &holder->write_ms);
-    measure_move(&reader->measures[MEASURE_SHARD_CHECKPOINT_SUCCESS], &holder->checkpoint_success);
-    measure_move(&reader->measures[MEASURE_SHARD_CHECKPOINT_TIME], &holder->checkpoint_ms);
-    (void)measures_take_shard(to, str_of(reader->shard->node->id), reader->measures);
+    measure_move(&reader->clock.shard[MEASURE_SHARD_CHECKPOINT_SUCCESS],
+                 &holder->checkpoint_success);
+    measure_move(&reader->clock.shard[MEASURE_SHARD_CHECKPOINT_TIME], &holder->checkpoint_ms);
+    (void)measures_take_shard(to, str_of(reader->shard->node->id), reader->clock.shard);
 }
 
 static void hand_on_measures(struct worker *worker) {
@@ -153,7 +154,7 @@ static void hand_on_measures(struct worker *worker) {
         if (reader == NULL) {
             continue;
         }
-        struct measure *behind = &reader->measures[MEASURE_SHARD_BEHIND];
+        struct measure *behind = &reader->clock.shard[MEASURE_SHARD_BEHIND];
         if (behind->count == 0) { /* no page at all: that is when it matters */
             measure_add(behind, reader_behind_ms(reader));
         }
