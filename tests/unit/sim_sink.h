@@ -1,6 +1,6 @@
 /*
  * sim_sink: a lane's sink on the simulated clock. Messages arrive in order, some at a time; receipts come later and in
- * any order.
+ * any order. It has sessions, for which the world deduplicates (sim_names.h).
  */
 #ifndef TESTS_SIM_SINK_H
 #define TESTS_SIM_SINK_H

@@ -4,6 +4,7 @@
 #include "cmocka_all.h"
 #include "sim_call.h"
 #include "sim_ledger.h"
+#include "sim_names.h"
 #include "sim_sink.h"
 #include "source/lease.h"
 
@@ -459,6 +460,7 @@ void sim_world_done(struct sim_world *world) {
     fake_aws_done(&world->aws);
     free(world->calls);
     free(world->deliveries);
+    sim_names_forget(world);
 }
 
 /* Lease number i of the table, in order of keys; false when there are no more. */

@@ -46,6 +46,7 @@ struct sim_worker {
 };
 
 struct sim_ledger;
+struct sim_name;
 struct sim_process;
 struct sim_thread;
 
@@ -64,6 +65,7 @@ struct sim_world {
     struct sim_call **calls;                      /* under way */
     size_t call_count;
     size_t call_capacity;
+    struct sim_name *names; /* see sim_names.h */
     struct sim_delivery *deliveries;
     size_t delivery_count;
     size_t delivery_capacity;

@@ -24,6 +24,10 @@
  *               one retry is forgotten                                                          2
  *               what waits in the sink is sent, whatever became of the lease                   16
  *               more is sent behind what was called off                                       130
+ *               a session goes on when its ids go back                                          3
+ *     numbering the base is not in the lease before anything is sent                              3
+ *               the checkpoint's id is given again                                              6
+ *               a gap does not end it                                                        1371
  *     window    moves over a record that is not acknowledged                                    1
  *     shard     a child is read before its parent is finished                                  60
  *     holder    the lease lives from the reply on, not from the request                        68
@@ -98,6 +102,7 @@ struct story {
     bool vanished[NAMES];
     uint32_t harms; /* bits of enum harm */
     enum position_kind initial;
+    bool once;    /* the sink deduplicates */
     bool refuses; /* the first workers' onDataLoss is fail */
     bool spoiled; /* some records cannot be sent */
     bool strict;  /* the first workers' onRecordError is fail */
@@ -632,6 +637,9 @@ static void add_up(struct story *story) {
     if (story->harms == 0 && !story->strict && totals.again > 0) {
         story_fails(story, "%" PRIu64 " records came twice though nothing happened", totals.again);
     }
+    if (story->once && gaps == 0 && totals.again > 0) {
+        story_fails(story, "%" PRIu64 " records are there twice, effectively once", totals.again);
+    }
     if (story->harms == 0 && totals.early > 0) {
         story_fails(story, "%" PRIu64 " records older than the start were sent", totals.early);
     }
@@ -708,6 +716,11 @@ static void begin(struct story *story, uint64_t seed, bool harmless) {
     }
     story->refuses = dice(story, 2) == 0;
     story->world.options.continue_after_loss = !story->refuses;
+    if (dice(story, 3) == 0) {
+        story->once = true;
+        story->world.options.session_prefix = STR("app/");
+        story->world.options.routing = STR("key/3");
+    }
     story->spoiled = dice(story, 4) == 0;
     story->strict = story->spoiled && dice(story, 2) == 0;
     story->world.options.skip_bad_records = !story->strict;
