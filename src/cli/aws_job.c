@@ -1,6 +1,6 @@
 #include "cli/aws_job.h"
 
-#include "cli/lane_wait.h"
+#include "base/lane_wait.h"
 #include "cli/runtime.h"
 
 struct aws_job_private {

@@ -1,7 +1,7 @@
 #include "aws/streams.h"
 #include "aws/table.h"
+#include "base/lane_wait.h"
 #include "cli/command.h"
-#include "cli/lane_wait.h"
 #include "cli/runtime.h"
 #include "pulsar/admin.h"
 #include "pulsar/producer.h"
@@ -33,6 +33,18 @@ static void report_error(struct check *check, const char *what, const struct err
     report(check, "FAIL", what, err->text);
     if (check->code == 0) {
         check->code = err_exit_code(err->code);
+    }
+}
+
+/* A call of CloudWatch that changes nothing is not among the permissions that it needs. */
+static void report_metrics(struct check *check) {
+    const char *endpoint = runtime_metrics_endpoint(check->runtime);
+    char text[640];
+    if (endpoint[0] != '\0') {
+        (void)snprintf(text, sizeof text,
+                       "go to CloudWatch at %.200s, namespace %.255s; that is not tried here",
+                       endpoint, check->config->application_name);
+        report(check, "note", "metrics", text);
     }
 }
 
@@ -251,6 +263,7 @@ int cmd_check(const struct command_args *args) {
         runtime_credentials_source(check.runtime, &source);
         report(&check, "ok", "credentials", buf_text(&source));
         buf_done(&source);
+        report_metrics(&check);
         (void)run_checks(&check, args);
     } else {
         report_error(&check, "credentials", &err);

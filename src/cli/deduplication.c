@@ -1,7 +1,7 @@
 #include "cli/deduplication.h"
 
+#include "base/lane_wait.h"
 #include "base/log.h"
-#include "cli/lane_wait.h"
 #include "pulsar/admin.h"
 
 struct question {

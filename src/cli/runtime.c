@@ -265,6 +265,10 @@ const char *runtime_table_endpoint(const struct runtime *runtime) {
     return runtime->table_endpoint;
 }
 
+const char *runtime_metrics_endpoint(const struct runtime *runtime) {
+    return runtime->metrics_endpoint;
+}
+
 static struct service_http_options service_options(const struct runtime *runtime,
                                                    const char *endpoint, const char *region,
                                                    struct credentials *credentials) {

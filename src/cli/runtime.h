@@ -32,6 +32,7 @@ struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtim
 /* The endpoints in use, for messages. Borrowed. */
 const char *runtime_streams_endpoint(const struct runtime *runtime);
 const char *runtime_table_endpoint(const struct runtime *runtime);
+const char *runtime_metrics_endpoint(const struct runtime *runtime); /* empty: none are published */
 
 struct runtime_run {
     bool keep_leases; /* else: nothing is kept, every start is a first start */

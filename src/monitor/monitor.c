@@ -1,12 +1,12 @@
 #include "monitor/monitor.h"
 
+#include "base/lane_wait.h"
 #include "base/log.h"
 #include "monitor/health.h"
 #include "monitor/http_listen.h"
 #include "monitor/prometheus.h"
 #include "monitor/publisher.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -56,9 +56,7 @@ struct monitor {
     struct lane_timer publish_timer;
     uint64_t publish_ms;
 
-    pthread_mutex_t lock; /* of closed, between the lane and the main thread */
-    pthread_cond_t changed;
-    bool closed;
+    struct lane_wait wait; /* for the end */
 };
 
 /* ---- The log. */
@@ -295,8 +293,6 @@ struct monitor *monitor_new(const struct monitor_options *options, struct err *e
     monitor->cloudwatch = options->cloudwatch;
     monitor->name_space = options->name_space;
     monitor->detailed = options->detailed;
-    pthread_mutex_init(&monitor->lock, NULL);
-    pthread_cond_init(&monitor->changed, NULL);
     if (options->http_listen.len > 0) {
         monitor->http = http_listen_open(options->http_listen, err);
         if (monitor->http == NULL) {
@@ -340,10 +336,7 @@ void monitor_start(struct monitor *monitor, const struct source *source,
 static void all_closed(void *ctx) {
     struct monitor *monitor = ctx;
     page_pool_free(monitor->pages);
-    pthread_mutex_lock(&monitor->lock);
-    monitor->closed = true;
-    pthread_cond_signal(&monitor->changed);
-    pthread_mutex_unlock(&monitor->lock);
+    lane_wait_done(&monitor->wait);
 }
 
 static void publisher_closed(void *ctx) {
@@ -356,7 +349,7 @@ static void end(void *ctx) {
     lane_timer_cancel(&monitor->timer);
     http_listen_close(monitor->http);
     monitor->http = NULL;
-    if (!monitor->told_stopping) { /* it went faster than the looks come */
+    if (monitor->source != NULL && !monitor->told_stopping) { /* faster than the looks come */
         notify_send(&monitor->notify, "STOPPING=1");
     }
     if (monitor->publisher == NULL) {
@@ -374,15 +367,7 @@ void monitor_stop(struct monitor *monitor) {
     if (monitor == NULL) {
         return;
     }
-    struct lane_message message;
-    lane_post(monitor->lane, &message, end, monitor);
-    pthread_mutex_lock(&monitor->lock);
-    while (!monitor->closed) { /* its lane waits for nobody for long */
-        pthread_cond_wait(&monitor->changed, &monitor->lock);
-    }
-    pthread_mutex_unlock(&monitor->lock);
+    lane_wait_run(&monitor->wait, monitor->lane, end, monitor);
     notify_close(&monitor->notify);
-    pthread_cond_destroy(&monitor->changed);
-    pthread_mutex_destroy(&monitor->lock);
     free(monitor);
 }

@@ -224,7 +224,11 @@ def test_cloudwatch_gets_what_the_java_library_publishes(
         "metricsLevel": level,
         "minPollInterval": "20",
     }
-    run = program.run(program.write(config))
+    path = program.write(config)
+    check = program.start("check", "-c", path)
+    assert check.wait() == 0, check.stdout
+    assert ("namespace orders to pulsar" in check.stdout) == (level != "NONE")
+    run = program.run(path)
     probe = Probe(config["httpListen"])
     probe.wait("/readyz", 200)
     wait_for("the records", lambda: probe.metrics()["ddb2pulsar_records_acknowledged_total"] == 30)

@@ -1,4 +1,4 @@
-#include "cli/lane_wait.h"
+#include "base/lane_wait.h"
 
 void lane_wait_run(struct lane_wait *wait, struct lane *lane, lane_fn *begin, void *ctx) {
     wait->done = false;

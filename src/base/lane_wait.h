@@ -1,8 +1,8 @@
 /*
  * lane_wait: the main thread waits for something that goes on on a lane. Whatever goes on has deadlines of its own.
  */
-#ifndef CLI_LANE_WAIT_H
-#define CLI_LANE_WAIT_H
+#ifndef BASE_LANE_WAIT_H
+#define BASE_LANE_WAIT_H
 
 #include "base/lane.h"
 
