@@ -13,21 +13,21 @@ enum {
 };
 
 struct row {
-    bool detailed;
     const char *operation;
     const char *name;
     enum cloudwatch_unit unit;
+    bool detailed;
 };
 
 static const struct row shard_rows[MEASURE_SHARD_COUNT] = {
 #define SHARD_MEASURE(id, detailed, operation, name, unit)                                         \
-    [MEASURE_SHARD_##id] = {detailed, operation, name, CLOUDWATCH_##unit},
+    [MEASURE_SHARD_##id] = {operation, name, CLOUDWATCH_##unit, detailed},
 #include "source/measures.def"
 };
 
 static const struct row lane_rows[MEASURE_LANE_COUNT] = {
 #define LANE_MEASURE(id, detailed, operation, name, unit)                                          \
-    [MEASURE_LANE_##id] = {detailed, operation, name, CLOUDWATCH_##unit},
+    [MEASURE_LANE_##id] = {operation, name, CLOUDWATCH_##unit, detailed},
 #include "source/measures.def"
 };
 

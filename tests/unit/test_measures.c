@@ -80,7 +80,8 @@ static void a_lineage_is_measured(void **state) {
     assert_true(pages.count >= 3);
     assert_int_equal(pages.sum, pages.count);
     assert_true(rig_shard_measure(rig, SHARD_A, MEASURE_SHARD_BYTES).sum > 2500 * 500);
-    assert_measure(rig_shard_measure(rig, SHARD_A, MEASURE_SHARD_CHECKPOINT_SUCCESS), 1, 1, 1, 1);
+    struct measure checkpoints = rig_shard_measure(rig, SHARD_A, MEASURE_SHARD_CHECKPOINT_SUCCESS);
+    assert_true(checkpoints.count >= 1 && checkpoints.sum == checkpoints.count);
     assert_measure(rig_lane_measure(rig, MEASURE_LANE_OPEN_SUCCESS), 2, 2, 1, 1);
     assert_measure(rig_lane_measure(rig, MEASURE_LANE_CLOSE_SUCCESS), 2, 2, 1, 1);
     assert_measure(rig_lane_measure(rig, MEASURE_LANE_PARENT_SUCCESS), 2, 2, 1, 1);
