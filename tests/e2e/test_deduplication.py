@@ -6,10 +6,13 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from producer import Event, Producer, Run
+from program import Program
 from secure import PASSWORD, ROLE, SecurePulsar
 from servers import Pulsar, wait_for
 from tokens import Issuer, token
@@ -86,3 +89,24 @@ def test_who_may_produce_may_ask(way: str, producer: Producer, secure: SecurePul
     answer = ask(run, topic=f"{name}-missing")
     assert (answer["state"], answer["error"]) == ("unknown", "PULSAR_DENIED"), answer
     run.finish()
+
+
+def test_check_tells_it_to_who_wants_effectively_once(
+    program: Program, configure: Callable[..., Path], broker: Pulsar, name: str
+) -> None:
+    broker.create_namespace(name)
+    topic = f"persistent://public/{name}/topic"
+
+    def check(code: int = 0, **configs: str) -> str:
+        config = configure(topic=topic, **{"webServiceUrl": broker.web_url, **configs})
+        run = program.start("check", "-c", config)
+        assert run.wait() == code, run.stdout
+        lines = [line for line in run.stdout.splitlines() if "  deduplication  " in line]
+        return lines[0] if lines else ""
+
+    assert check() == ""
+    once = {"processingGuarantees": "EFFECTIVELY_ONCE"}
+    assert check(4, **once).startswith(f"FAIL  deduplication  deduplication is off for {topic} by the broker's default; ")
+    assert check(**{**once, "webServiceUrl": " "}).endswith("cannot be seen: webServiceUrl is not set")
+    broker.admin("POST", f"namespaces/public/{name}/deduplication", True)
+    assert check(**once) == f"ok    deduplication  on for {topic}"
