@@ -33,7 +33,7 @@ class KeyPlaces:
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
         hosts = [f"DNS:{host}.us-east-1.amazonaws.com" for host in ("sts", "portal.sso")]
-        own = authority.for_server("places", *hosts)
+        own = authority.for_server("places", "DNS:localhost", *hosts)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(own.certificate, own.key)
         self.tunnels: list[str] = []  # where the proxy led to
@@ -81,6 +81,7 @@ class KeyPlaces:
                     # By whom, from the signature.
                     authorization = self.headers.get("Authorization", "")
                     form["by"] = authorization.partition("Credential=")[2].partition("/")[0]
+                    form["agent"] = self.headers["User-Agent"]
                 places.roles.append(form)
                 if form["RoleArn"].endswith(places.FORBIDDEN):
                     error = f"<Error><Code>AccessDenied</Code><Message>{places.REFUSAL}</Message></Error>"
@@ -104,10 +105,14 @@ class KeyPlaces:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+        plain, tls = self._servers
+        tls.socket = self._tls.wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"http://127.0.0.1:{plain.server_port}"
+        self.tls_host = f"localhost:{tls.server_port}"  # without the way by the proxy
+        for server in self._servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def keys(self, access_key: str) -> dict[str, str]:
         self.given.append(access_key)
@@ -148,5 +153,6 @@ class KeyPlaces:
         ).encode()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, Iterator
@@ -13,7 +14,7 @@ import pytest
 from certificates import Authority
 from doubles import Double
 from key_places import KeyPlaces, iso
-from program import BINARY, Program
+from program import BINARY, Program, Run
 from servers import wait_for
 from test_doubles import ARN, PARENT
 
@@ -185,6 +186,7 @@ def test_the_java_connectors_role(account: Account, places: KeyPlaces) -> None:
     assert set(places.tunnels) == {"sts.us-east-1.amazonaws.com:443"}
     form = places.roles[0]
     assert (form["by"], form["RoleSessionName"], form["ExternalId"]) == ("VARIABLE", "s", "x")
+    assert re.fullmatch(r"ddb2pulsar/\S+ pulsar-dynamodb", form["agent"])
 
 
 def test_a_role_with_session_tags_at_an_address_of_its_own(account: Account, places: KeyPlaces) -> None:
@@ -207,6 +209,22 @@ def test_a_role_with_session_tags_at_an_address_of_its_own(account: Account, pla
         "Tags.member.2.Value": "ü",
         "TransitiveTagKeys.member.1": "Team",
     }
+
+
+@pytest.mark.parametrize("no_proxy", ["", "example.com,localhost"])
+def test_no_proxy(account: Account, places: KeyPlaces, no_proxy: str) -> None:
+    account.environment.update(
+        AWS_ACCESS_KEY_ID="VARIABLE",
+        AWS_SECRET_ACCESS_KEY="a-secret",
+        AWS_ENDPOINT_URL_STS=f"https://{places.tls_host}",
+        NO_PROXY=no_proxy,
+    )
+    account.configs = {
+        "awsCredentialPluginName": "STSAssumeRoleProviderPlugin",
+        "awsCredentialPluginParam": json.dumps({"roleArn": ROLE + "R"}),
+    }
+    account.assert_source("R", "role by environment variables")
+    assert set(places.tunnels) == (set() if no_proxy else {places.tls_host})
 
 
 def test_a_role_that_is_refused_says_why(account: Account, places: KeyPlaces) -> None:
@@ -256,6 +274,32 @@ def test_the_lease_tables_own_credentials_have_errors_of_their_own(account: Acco
     check = account.program.start("check", "-c", account.config(), environment=account.environment)
     assert check.wait() == 3
     assert "FAIL  credentials    the lease table's credentials: the role " in check.stdout
+
+
+def test_no_secret_is_seen_anywhere(account: Account, program: Program) -> None:
+    """In logs of every level, results, errors, and what others see of the process, also when the service refuses the keys."""
+    secrets = {"secretKey": "s3cret-of-aws", "sessionToken": "s3cret-of-the-session"}
+    account.configs = {"authPlugin": "token"}
+    account.environment["DDB2PULSAR_AWS_CREDENTIAL_PLUGIN_PARAM"] = json.dumps({"accessKey": "SEEN", **secrets})
+    account.environment["DDB2PULSAR_AUTH_PARAMS"] = "token:s3cret-of-pulsar"
+    account.accept("SEEN")
+    config = account.config()
+
+    def start(*arguments: str) -> Run:
+        return program.start(*arguments, "-c", config, "--log-level", "debug", environment=account.environment)
+
+    run = start("run", "--log-format", "json")
+    wait_for("the shard", lambda: run.event("shard", "open"))
+    seen = [Path(f"/proc/{run.process.pid}/{name}").read_text() for name in ("cmdline", "comm", "status")]
+    assert run.terminate() == 0, run.stderr
+    for command in ("check", "status", "shards"):
+        assert start(command).wait() == 0
+    program.start("config", "show", "-c", config, environment=account.environment).wait()
+    account.accept("ANOTHER")
+    assert start("check").wait() == 3
+    seen += [text for each in program.runs for text in (each.stdout, each.stderr)]
+    assert len(seen) == 15 and "***" in "".join(seen)
+    assert not [text for text in seen if "s3cret" in text]
 
 
 def in_a_container(account: Account, places: KeyPlaces) -> None:
