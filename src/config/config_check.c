@@ -186,10 +186,9 @@ static bool check_service_url(const struct config *config, struct err *err) {
 }
 
 static bool check_web_service_url(const struct config *config, struct err *err) {
-    struct http_url url;
     struct err why = ERR_NONE;
     return !is_set(config->web_service_url) ||
-           pulsar_admin_url(str_of(config->web_service_url), 0, &url, &why) > 0 ||
+           pulsar_admin_url_check(str_of(config->web_service_url), &why) ||
            config_fail(config, CONFIG_KEY_web_service_url, err,
                        "%s; allowed: http[s]://host[:port][,host[:port]...]", why.text);
 }

@@ -1,6 +1,7 @@
 #include "pulsar/admin.h"
 
 #include "base/form.h"
+#include "base/http_url.h"
 #include "base/json.h"
 #include "pulsar/auth.h"
 #include "pulsar/http_call.h"
@@ -58,7 +59,8 @@ struct pulsar_admin {
 
 /* ---- URLs. */
 
-size_t pulsar_admin_url(struct str text, size_t index, struct http_url *ret_url, struct err *err) {
+/* How many hosts the text names, and the URL of the index-th of them; 0 and err (CONFIG) when it cannot be read. */
+static size_t read_url(struct str text, size_t index, struct http_url *ret_url, struct err *err) {
     const char *colon = text.len > 0 ? memmem(text.ptr, text.len, "://", 3) : NULL;
     size_t scheme_len = colon != NULL ? (size_t)(colon - text.ptr) + 3 : 0;
     struct str rest = str_make(text.ptr + scheme_len, text.len - scheme_len);
@@ -85,6 +87,11 @@ size_t pulsar_admin_url(struct str text, size_t index, struct http_url *ret_url,
         rest = more ? str_make(comma + 1, rest.len - len - 1) : rest;
     }
     return count;
+}
+
+bool pulsar_admin_url_check(struct str text, struct err *err) {
+    struct http_url url;
+    return read_url(text, 0, &url, err) > 0;
 }
 
 /* ---- The end. */
@@ -261,7 +268,7 @@ static void answered(void *ctx, const struct err *err, const struct http_call_an
     struct http_url url;
     if (err != NULL) {
         admin->host_index++;
-        if (admin->host_index < pulsar_admin_url(str_of(admin->urls), 0, &url, NULL)) {
+        if (admin->host_index < read_url(str_of(admin->urls), 0, &url, NULL)) {
             ask(admin);
         } else {
             decide_unknown(admin, err);
@@ -301,7 +308,7 @@ static void start_call(struct pulsar_admin *admin) {
 }
 
 static void ask(struct pulsar_admin *admin) {
-    (void)pulsar_admin_url(str_of(admin->urls), admin->host_index, &admin->url, NULL);
+    (void)read_url(str_of(admin->urls), admin->host_index, &admin->url, NULL);
     admin->redirects = 0;
     set_path(admin);
     start_call(admin);
@@ -425,9 +432,8 @@ static bool copy_tls(struct pulsar_admin *admin, const struct pulsar_client_opti
 static bool copy_options(struct pulsar_admin *admin, const struct pulsar_admin_options *options,
                          struct err *err) {
     const struct pulsar_client_options *client = options->client;
-    struct http_url url;
     if (options->web_service_url.len > 0 &&
-        pulsar_admin_url(options->web_service_url, 0, &url, err) == 0) {
+        !pulsar_admin_url_check(options->web_service_url, err)) {
         err_context(err, "webServiceUrl");
         return false;
     }

@@ -9,7 +9,6 @@
 #ifndef PULSAR_ADMIN_H
 #define PULSAR_ADMIN_H
 
-#include "base/http_url.h"
 #include "pulsar/producer.h"
 
 struct pulsar_admin;
@@ -18,7 +17,7 @@ struct pulsar_admin_options {
     /* Of it count auth_plugin, auth_params, operation_timeout_ms (for the whole question) and, with
      * https, the TLS files and tls_allow_insecure: the certificate must name the host in any case. */
     const struct pulsar_client_options *client;
-    struct str web_service_url; /* see pulsar_admin_url; empty: nobody is asked */
+    struct str web_service_url; /* see pulsar_admin_url_check; empty: nobody is asked */
     struct str topic;           /* full name, or short */
 };
 
@@ -41,8 +40,7 @@ struct pulsar_admin *pulsar_admin_deduplication(struct lane *lane,
 void pulsar_admin_cancel(struct pulsar_admin *admin);
 
 /* "http[s]://host[:port][,host[:port]...]", with or without a slash at the end, as webServiceUrl is
- * written. How many hosts it names, and the URL of the index-th of them; 0 and err (CONFIG) for
- * anything else. Pure. */
-size_t pulsar_admin_url(struct str text, size_t index, struct http_url *ret_url, struct err *err);
+ * written; false and err (CONFIG) for anything else. Pure. */
+bool pulsar_admin_url_check(struct str text, struct err *err);
 
 #endif

@@ -28,6 +28,7 @@ struct http_call {
     struct buf body;
     struct buf location;
     int status;
+    bool has_length;
     struct err failure;           /* why we broke it off ourselves */
     struct lane_timer fail_timer; /* tells it: not on the TLS library's stack, nor in the start */
     bool started;                 /* the CRT will call back */
@@ -106,7 +107,11 @@ static int on_headers(struct aws_http_stream *stream, enum aws_http_header_block
     (void)stream;
     struct http_call *call = ctx;
     for (size_t i = 0; block == AWS_HTTP_HEADER_BLOCK_MAIN && i < count; i++) {
-        if (aws_byte_cursor_eq_c_str_ignore_case(&headers[i].name, "location")) {
+        const struct aws_byte_cursor *name = &headers[i].name;
+        if (aws_byte_cursor_eq_c_str_ignore_case(name, "content-length") ||
+            aws_byte_cursor_eq_c_str_ignore_case(name, "transfer-encoding")) {
+            call->has_length = true;
+        } else if (aws_byte_cursor_eq_c_str_ignore_case(name, "location")) {
             buf_reset(&call->location); /* one that does not fit leads nowhere */
             (void)buf_add(&call->location, headers[i].value.ptr, headers[i].value.len);
         }
@@ -130,8 +135,12 @@ static void on_complete(struct aws_http_stream *stream, int error, void *ctx) {
     (void)aws_http_stream_get_incoming_response_status(stream, &call->status);
     if (error != AWS_ERROR_SUCCESS) {
         set_failure(call, "no whole answer from", error);
+    } else if (call->status == 200 && !call->has_length) {
+        /* Its end is that of the connection. The CRT takes that for an empty body. */
+        err_set(&call->failure, call->failure_code,
+                "the answer of %s says nothing about its length", call->url.authority);
     }
-    tell(call, error != AWS_ERROR_SUCCESS ? &call->failure : NULL);
+    tell(call, err_is_set(&call->failure) ? &call->failure : NULL);
     aws_http_stream_release(call->stream);
     call->stream = NULL;
     close_connection(call);
@@ -147,8 +156,8 @@ static bool add_header(struct aws_http_message *message, const char *name, const
     return aws_http_message_add_header(message, header) == AWS_OP_SUCCESS;
 }
 
-/* It does not ask the server to close: bodies that only end with the connection, as Jetty sends them
- * then, are empty ones to the CRT. */
+/* It does not ask the server to close: then some, as Jetty, leave the end of the connection to be that
+ * of the body. */
 static bool build(struct http_call *call) {
     struct aws_allocator *allocator = aws_default_allocator();
     struct aws_http_message *message = aws_http_message_new_request(allocator);
