@@ -28,6 +28,8 @@ static const struct command commands[] = {
      LOAD_OPTIONS | OPTION_JSON | OPTION_TO | OPTION_SHARD, false, cmd_reset},
     {"tail", "print the changes as JSON lines; keeps no leases, sends nothing",
      LOAD_OPTIONS | OPTION_UNTIL_CAUGHT_UP, true, cmd_tail},
+    {"pipe", "as run, for a program that gives the configuration and takes the changes by pipes",
+     LOG_OPTIONS, true, cmd_pipe},
     {"config show", "print the configuration in force, and where each value comes from",
      LOAD_OPTIONS | OPTION_JSON, false, cmd_config_show},
     {"config reference", "print all properties", OPTION_MARKDOWN | OPTION_MAN | OPTION_JSON_SCHEMA,
@@ -204,7 +206,12 @@ bool cli_load_config(const struct command_args *args, const char *forced,
         .forced_count = forced != NULL ? 1 : 0,
         .environment = (const char *const *)environ,
     };
-    struct config *config = config_load(&input, err);
+    return cli_load_config_input(&input, ret_config, err);
+}
+
+bool cli_load_config_input(const struct config_input *input, struct config **ret_config,
+                           struct err *err) {
+    struct config *config = config_load(input, err);
     if (config == NULL) {
         return false;
     }

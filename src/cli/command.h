@@ -48,6 +48,7 @@ const struct command *command_find(int argc, char **argv, int *ret_words);
 /* Finds the command, parses its options, runs it. Returns the exit code. */
 int command_main(int argc, char **argv);
 
+int cmd_pipe(const struct command_args *args);
 int cmd_reset(const struct command_args *args);
 int cmd_run(const struct command_args *args);
 int cmd_check(const struct command_args *args);
@@ -62,6 +63,10 @@ int cmd_version(const struct command_args *args); /* args may be NULL */
  * a property that the command itself decides above all others, or NULL. The caller frees *ret_config. */
 bool cli_load_config(const struct command_args *args, const char *forced,
                      struct config **ret_config, struct err *err);
+
+/* The same of any input. */
+bool cli_load_config_input(const struct config_input *input, struct config **ret_config,
+                           struct err *err);
 
 /* Reports an error, once, as one line on stderr, and returns its exit code. */
 int cli_fail(const struct command_args *args, const struct err *err);

@@ -26,7 +26,7 @@ static const struct entry exits[] = {
 };
 
 static const struct entry signals[] = {
-    {"SIGTERM, SIGINT", "The first one stops run and tail cleanly: receipts are awaited, "
+    {"SIGTERM, SIGINT", "The first one stops run, pipe and tail cleanly: receipts are awaited, "
                         "checkpoints written, leases given back, within stopTimeout. A second one "
                         "ends the process at once."},
 };

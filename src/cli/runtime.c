@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "monitor/monitor.h"
 #include "sink/sink_none.h"
+#include "sink/sink_pipe.h"
 #include "sink/sink_pulsar.h"
 #include "sink/sink_stdout.h"
 #include "version.h"
@@ -319,8 +320,8 @@ struct pulsar_client_options runtime_pulsar_options(const struct runtime *runtim
 }
 
 static uint32_t lane_count(const struct config *config) {
-    if (config->sink == CONFIG_SINK_STDOUT) {
-        return 1; /* lines of several lanes would mix */
+    if (config->sink == CONFIG_SINK_STDOUT || config->sink == CONFIG_SINK_PIPE) {
+        return 1; /* lines or frames of several lanes would mix */
     }
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t lanes = config->lanes > 0 ? config->lanes : cores > 0 ? (uint32_t)cores : 1;
@@ -356,6 +357,14 @@ static struct sink *new_sink(struct runtime *runtime, struct lane *lane,
             .explicit_sequence_ids = runtime->session_prefix != NULL,
         };
         return sink_pulsar_new(lane, &client_options, &producer_options, events, events_ctx, err);
+    }
+    if (config->sink == CONFIG_SINK_PIPE) {
+        const struct sink_pipe_options options = {
+            .in = STDIN_FILENO,
+            .out = STDOUT_FILENO,
+            .version = STR(D2P_VERSION),
+        };
+        return sink_pipe_new(lane, &options, events, events_ctx, err);
     }
     if (config->sink == CONFIG_SINK_STDOUT) {
         sink = sink_stdout_new(lane, STDOUT_FILENO, events, events_ctx);
@@ -613,6 +622,11 @@ int runtime_run(struct runtime *runtime, const struct runtime_run *run, struct e
     worker_id_close(&worker_id);
     if (signals) {
         *err = runtime->result;
+    }
+    /* Whoever takes the records has left: so it asks for a stop. */
+    if (err->code == ERR_CANCELLED) {
+        LOG_INFO("process", "stopped", LOG_TEXT("text", err->text));
+        *err = ERR_NONE;
     }
     return err_is_set(err) ? err_exit_code(err->code) : 0;
 }

@@ -388,7 +388,9 @@ static bool load_sources(struct loader *loader, const struct config_input *input
             return err_set(loader->err, ERR_NOMEM, "out of memory");
         }
         struct config_file file;
-        if (!config_file_read(input->file, &file, loader->err)) {
+        if (input->text.ptr != NULL
+                ? !config_file_parse(input->file, input->text, &file, loader->err)
+                : !config_file_read(input->file, &file, loader->err)) {
             return false;
         }
         bool ok = load_file(loader, &file);

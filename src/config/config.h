@@ -18,7 +18,7 @@ enum config_position {
     CONFIG_POSITION_TRIM_HORIZON,
     CONFIG_POSITION_AT_TIMESTAMP, /* start_at_ms */
 };
-enum config_sink { CONFIG_SINK_PULSAR, CONFIG_SINK_STDOUT, CONFIG_SINK_NONE };
+enum config_sink { CONFIG_SINK_PULSAR, CONFIG_SINK_STDOUT, CONFIG_SINK_PIPE, CONFIG_SINK_NONE };
 enum config_guarantees { CONFIG_ATLEAST_ONCE, CONFIG_EFFECTIVELY_ONCE };
 enum config_metrics { CONFIG_METRICS_NONE, CONFIG_METRICS_SUMMARY, CONFIG_METRICS_DETAILED };
 enum config_policy { CONFIG_POLICY_FAIL, CONFIG_POLICY_GO_ON };
@@ -91,6 +91,7 @@ struct config {
 
 struct config_input {
     const char *file;        /* NULL: none */
+    struct str text;         /* ptr not NULL: what is in it; then `file` is only its name */
     const char *const *sets; /* "key=value"; the last one of a key counts */
     size_t set_count;
     const char *const *forced; /* the same, by the command itself; above all others */

@@ -31,6 +31,7 @@ static const struct property_choice choices_billing[] = {
 static const struct property_choice choices_sink[] = {
     {"pulsar", CONFIG_SINK_PULSAR, NULL},
     {"stdout", CONFIG_SINK_STDOUT, NULL},
+    {"pipe", CONFIG_SINK_PIPE, NULL},
     {"none", CONFIG_SINK_NONE, NULL},
     {NULL, 0, NULL},
 };

@@ -37,7 +37,7 @@ static const struct source_key rows[] = {
     IGNORED("archive", "there is no Java"),
     IGNORED("serdeClassName", "there is no Java"),
     IGNORED("schemaType", "values are sent as bytes, as the Java connector does"),
-    IGNORED("parallelism", "it starts no processes; start the program several times instead"),
+    IGNORED("parallelism", "it starts no processes, but inside Pulsar IO; start the program several times instead"),
     IGNORED("resources", "no container is started"),
     IGNORED("runtimeFlags", "there is no Java"),
     IGNORED("customRuntimeOptions", "no container is started"),

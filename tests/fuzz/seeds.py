@@ -298,6 +298,28 @@ def topic_inputs():
         yield name, topic.encode()
 
 
+def pipe_frame_inputs():
+    """limit | first | bytes, see fuzz_pipe_frame.c."""
+
+    def piped(kind, body=b""):
+        return struct.pack(">I", 1 + len(body)) + kind + body
+
+    config = piped(b"C", b"configs: {}\n")
+    acked = piped(b"A", struct.pack(">QQQ", 1, 3, MAX))
+    for name, data in {
+        "session": config + acked + piped(b"A", struct.pack(">Q", 2)),
+        "half_a_number": config + piped(b"A", b"1234"),
+        "no_number": piped(b"A"),
+        "ours": config + piped(b"L") + piped(b"H", b"\x010.1"),
+        "no_type": struct.pack(">I", 0) + acked,
+        "too_large": acked + piped(b"C", b"x" * 64),
+        "http": b"GET / HTTP/1.1\r\n\r\n",
+        "message": b"\x05\x03key\x01a\x02bc\x00\x00\x04{\"a\"\x03:1}",
+        "nothing": b"",
+    }.items():
+        yield name, b"\x40\x14" + data
+
+
 def write(target, inputs):
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -431,3 +453,4 @@ write("fuzz_lease", lease_inputs())
 write("fuzz_config", config_inputs())
 write("fuzz_words", word_inputs())
 write("fuzz_aws_reply", aws_reply_inputs())
+write("fuzz_pipe_frame", pipe_frame_inputs())

@@ -288,6 +288,23 @@ static void a_command_decides_above_all(void **state) {
     config_free(config);
 }
 
+static void a_text_stands_for_a_file(void **state) {
+    (void)state;
+    struct config_input input = {
+        .file = "configuration",
+        .text = STR("{\"configs\":{\"awsDynamodbStreamArn\":\"" ARN "\",\n\"sink\":\"none\"}}"),
+    };
+    struct err err = ERR_NONE;
+    struct config *config = config_load(&input, &err);
+    assert_non_null(config);
+    assert_string_equal(config->stream_arn, ARN);
+    assert_origin(config, CONFIG_KEY_sink, "configuration:2:8");
+    config_free(config);
+    input.text = STR("{");
+    assert_null(config_load(&input, &err));
+    assert_int_equal(strncmp(err.text, "configuration:", 14), 0);
+}
+
 static void environment_names_with_and_without_underscores(void **state) {
     (void)state;
     const char *const environment[] = {"DDB2PULSAR_AWS_DYNAMODB_STREAM_ARN=" ARN,
@@ -547,7 +564,7 @@ static void bad_values(void **state) {
                        "--set: batchingEnabled is \"yes\": not a truth value; "
                        "allowed: true or false");
     assert_set_refused("sink=kafka", "--set: sink is \"kafka\": not one of its values; allowed: "
-                                     "pulsar, stdout or none");
+                                     "pulsar, stdout, pipe or none");
     assert_set_refused("onDataLoss=skip", "--set: onDataLoss is \"skip\": not one of its values; "
                                           "allowed: fail or continue");
     assert_set_refused(
@@ -1133,6 +1150,7 @@ int main(void) {
         cmocka_unit_test(blank_is_absent),
         cmocka_unit_test(precedence),
         cmocka_unit_test(a_command_decides_above_all),
+        cmocka_unit_test(a_text_stands_for_a_file),
         cmocka_unit_test(environment_names_with_and_without_underscores),
         cmocka_unit_test(foreign_variables_are_noted),
         cmocka_unit_test(tls_by_the_names_of_client_conf),
