@@ -1,5 +1,5 @@
 # The ways in; CMake and Ninja do the work, scripts/setup gets what they need. `make help` lists them.
-.PHONY: all deb demo test unit asan tsan valgrind sim fuzz lint format bench clean help
+.PHONY: all deb nar demo test unit asan tsan valgrind sim fuzz lint format bench clean help
 
 SEEDS ?= 2000
 FROM ?= 1
@@ -12,6 +12,10 @@ all: ## the programs, build/ddb2pulsar and build/ddb2pulsar-perf
 deb: all ## the Debian package, build/ddb2pulsar_VERSION_ARCHITECTURE.deb
 	scripts/setup deb
 	cpack --config build/CPackConfig.cmake -B build
+
+nar: all ## the archive for Pulsar IO, build/nar/pulsar-io-ddb2pulsar.nar
+	scripts/setup nar
+	nar/build build/ddb2pulsar build/nar
 
 demo: all ## see it work between a DynamoDB Local and a Pulsar (KEEP=1 leaves them running)
 	scripts/setup servers
@@ -43,6 +47,7 @@ format: ## format all C files
 
 bench: ## measure
 	scripts/setup servers
+	scripts/setup nar
 	cmake --preset release > /dev/null
 	cmake --build build
 	bench/run

@@ -17,7 +17,7 @@ from producer import PROGRAM as TEST_PRODUCE
 from producer import Producer
 from program import BINARY, QUICK, Program, source_config
 from secure import ROLE, SecurePulsar
-from servers import TO_BE_KILLED, DynamoDbLocal, Pulsar, Server, end_of
+from servers import ROOT, TO_BE_KILLED, DynamoDbLocal, Pulsar, PulsarIo, Server, end_of
 from stream import Table
 from tokens import Issuer
 from topic import Reader, quiet_client
@@ -155,6 +155,24 @@ def own_pulsar(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Pulsar]:
     broker = Pulsar(tmp_path / "pulsar", settings=TO_BE_KILLED)
     with running(pytestconfig, broker):
         yield broker
+
+
+@pytest.fixture(scope="session")
+def pulsar_io(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[PulsarIo]:
+    broker = PulsarIo(tmp_path_factory.mktemp("pulsar-io"))
+    with running(pytestconfig, broker):
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """The archive for Pulsar IO, around the program under test."""
+    folder = BINARY.parent / "nar"
+    archive = folder / "pulsar-io-ddb2pulsar.nar"
+    sources = [BINARY, *(path for path in (ROOT / "nar").rglob("*") if path.is_file())]
+    if not archive.exists() or archive.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        subprocess.run([ROOT / "nar" / "build", BINARY, folder], check=True)
+    return archive
 
 
 @pytest.fixture(scope="session")

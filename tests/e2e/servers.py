@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +29,10 @@ SECRET_KEY = "local"
 REGION = "us-east-1"
 
 # What standalone.conf has no line for.
-MORE_SETTINGS = ["brokerServicePortTls", "webServicePortTls", "authenticationRefreshCheckSeconds"]
+MORE_SETTINGS = ["brokerServicePortTls", "webServicePortTls", "authenticationRefreshCheckSeconds", "maxMessageSize"]
+
+# What the one with connectors takes at most.
+PULSAR_IO_MESSAGE_MAX = 200_000
 
 # Of a Pulsar that a test kills. With topic policies, every topic waits for a system topic first, which after a kill opens
 # when it likes: up to a minute later than all others.
@@ -243,12 +247,16 @@ class Pulsar(Server):
                 raise ServerError(f"standalone.conf has {count} lines for {name}; it should have one")
         self._conf.write_text(text)
 
+    def functions(self) -> list[str]:
+        """What is said of the functions worker, which takes its time to start."""
+        return ["--no-functions-worker"]
+
     def command(self) -> list[str]:
         data = self.folder / "data"
         return [
             str(self.home / "bin" / "pulsar"),
             "standalone",
-            "--no-functions-worker",
+            *self.functions(),
             "--no-stream-storage",
             "--config",
             str(self._conf),
@@ -293,6 +301,52 @@ class Pulsar(Server):
             self.admin("PUT", f"{path}/partitions", partitions)
         else:
             self.admin("PUT", path)
+
+
+class PulsarIo(Pulsar):
+    """One that runs connectors too, each instance in a process of its own. It keeps archives and logs in its home, so it has
+    one of its own, of links."""
+
+    name = "pulsar-io"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, settings={"maxMessageSize": str(PULSAR_IO_MESSAGE_MAX)})
+        installed, self.home = self.home, folder / "home"
+        self.home.mkdir()
+        for entry in installed.iterdir():
+            if entry.name == "bin":  # its scripts look for the home beside themselves
+                shutil.copytree(entry, self.home / entry.name)
+            elif entry.name != "logs":
+                (self.home / entry.name).symlink_to(entry)
+        self._worker_conf = folder / "functions_worker.yml"
+        text = (installed / "conf" / "functions_worker.yml").read_text()
+        # So often it is looked for instances that have ended. One that is not looked at three times in a row ends itself.
+        text, count = re.subn(r"(?m)^(instanceLivenessCheckFreqMs:).*$", r"\1 5000", text)
+        if count != 1:
+            raise ServerError("functions_worker.yml has no line for instanceLivenessCheckFreqMs")
+        self._worker_conf.write_text(text)
+        (folder / "client.conf").write_text(f"webServiceUrl={self.web_url}\nbrokerServiceUrl={self.url}\n")
+
+    def functions(self) -> list[str]:
+        return ["--functions-worker-conf", str(self._worker_conf)]
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "PULSAR_CLIENT_CONF": str(self.folder / "client.conf")}
+
+    def is_ready(self) -> bool:
+        ready = http("GET", f"{self.web_url}/admin/v3/sources/public/default", seconds=5)[0] == 200
+        return ready and super().is_ready()
+
+    def instance_log(self, name: str, instance: int = 0) -> str:
+        """What an instance of a connector in public/default has logged."""
+        path = self.home / "logs/functions/public/default" / name / f"{name}-{instance}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def delete_source(self, name: str) -> None:
+        """Of public/default."""
+        status, text = http("DELETE", f"{self.web_url}/admin/v3/sources/public/default/{name}")
+        if status // 100 != 2:
+            raise ServerError(f"delete the source {name}: Pulsar answered {status}: {text}")
 
 
 def wait_for(what: str, check: Callable[[], Any], seconds: float = 60, pause: float = 0.05) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Callable
 import pulsar
 import pytest
 
-from program import BINARY, Program, plain_environment
+from documents import commands, shell
+from program import BINARY, Program
 from servers import ACCESS_KEY, ROOT, SECRET_KEY, DynamoDbLocal, Pulsar
 from stream import Table
 from topic import Reader, assert_delivered, assert_exactly_once
@@ -19,25 +19,6 @@ from topic import Reader, assert_delivered, assert_exactly_once
 Configure = Callable[..., Path]
 
 AWS_ERRORS = ["UnrecognizedClientException", "AccessDenied"]  # the service's own words
-
-
-def commands(document: str) -> list[str]:
-    """What stands behind "$ " in the blocks of kind console."""
-    text = (ROOT / "docs" / document).read_text()
-    blocks = re.findall(r"^ *```console\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-    return [line.strip()[2:] for block in blocks for line in block.splitlines() if line.strip().startswith("$ ")]
-
-
-def shell(command: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
-    environment = {**plain_environment(), "PATH": f"{BINARY.parent}:{os.environ['PATH']}", **variables}
-    return subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "bash", "-c", f"exec {command}"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @pytest.fixture
