@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterator
 import pulsar
 import pytest
 
+from image import COMMIT, DOCKERFILE, Image
 from kcl import CONSUMERS
 from producer import PROGRAM as TEST_PRODUCE
 from producer import Producer
@@ -114,6 +115,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (package,) = folder.glob("*.deb")
     return package
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    image = Image(tmp_path_factory.mktemp("image"), {"DDB2PULSAR_COMMIT": COMMIT})
+    image.build(DOCKERFILE)
+    yield image
+    image.tree.close()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pathlib import Path
 from servers import ROOT, place
 from tree import AS_ROOT, Tree
 
+DOCKERFILE = ROOT / "packaging" / "container" / "Dockerfile"
+COMMIT = "0123456789ab"  # of the image under test
 DEBIAN = "debian:bookworm-slim"  # scripts/setup makes it
 
 

@@ -6,28 +6,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable
 
 import pytest
 
-from image import Image
-from servers import ROOT
+from image import COMMIT, DOCKERFILE, Image
 from stream import Table
 from topic import Reader, assert_delivered
 
 # The image holds a build of its own.
 pytestmark = pytest.mark.optimised_only
 
-DOCKERFILE = ROOT / "packaging" / "container" / "Dockerfile"
 SMALL = 24 << 20  # bytes
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    image = Image(tmp_path_factory.mktemp("image"), {"DDB2PULSAR_COMMIT": "0123456789ab"})
-    image.build(DOCKERFILE)
-    yield image
-    image.tree.close()
 
 
 def test_the_dockerfile_has_no_faults() -> None:
@@ -68,4 +58,4 @@ def test_it_delivers(image: Image, configure: Callable[..., Path], table: Table,
     assert_delivered(table.changes(), reader.read_to_end())
     assert list((image.tree.folder / "var/lib/ddb2pulsar").glob("*.worker")), "it keeps its name in its volume"
     version = image.tree.do("/usr/bin/ddb2pulsar", "version")
-    assert version.endswith(" (0123456789ab)\n")
+    assert version.endswith(f" ({COMMIT})\n")

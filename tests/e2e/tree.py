@@ -40,30 +40,9 @@ class Tree:
     def command(self, *command: str, user: str = "") -> list[str]:
         """What runs a command in it."""
         if self._machine is not None:
-            return [*AS_ROOT, "nsenter", "--target", str(self._init()), "--all", *command]
+            return [*AS_ROOT, "nsenter", "--target", str(self._init(self._machine)), "--all", *command]
         binds = "\n".join(f"{folder}:{place}" for place, folder in self.binds.items())
         return [*AS_ROOT, "env", f"BINDS={binds}", f"AS_USER={user}", *ENTER, str(self.folder), *command]
-
-    def _init(self) -> int:
-        """The process that is systemd in there."""
-        assert self._machine is not None
-        parents, first = {}, []
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            except OSError:
-                continue  # it ended meanwhile
-            pid = int(fields["Pid"])
-            parents[pid] = int(fields["PPid"])
-            if fields["NSpid"].split()[1:] == ["1"]:
-                first.append(pid)
-        for pid in first:
-            ancestor = pid
-            while ancestor in parents and ancestor != self._machine.pid:
-                ancestor = parents[ancestor]
-            if ancestor == self._machine.pid:
-                return pid
-        raise AssertionError("systemd does not run")
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         subprocess.run(
@@ -88,6 +67,32 @@ class Tree:
         done = self.run(*command, seconds=seconds)
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
+
+    def _init(self, entered: subprocess.Popen[bytes]) -> int:
+        """The first process in there, of those that this one has started."""
+        parents, first = {}, []
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            except OSError:
+                continue  # it ended meanwhile
+            pid = int(fields["Pid"])
+            parents[pid] = int(fields["PPid"])
+            if fields["NSpid"].split()[1:] == ["1"]:
+                first.append(pid)
+        for pid in first:
+            ancestor = pid
+            while ancestor in parents and ancestor != entered.pid:
+                ancestor = parents[ancestor]
+            if ancestor == entered.pid:
+                return pid
+        raise AssertionError("nothing runs in there")
+
+    def end(self, entered: subprocess.Popen[bytes], signal: str = "TERM") -> None:
+        """A signal to what was started by `command`, and waits until that is over."""
+        if entered.poll() is None:
+            self._as_root("kill", f"-{signal}", str(self._init(entered)))
+        entered.wait(60)
 
     def install(self, *packages: str) -> None:
         """By name, or by the path of a package file in the shared folder."""
@@ -114,8 +119,7 @@ class Tree:
     def shut_down(self) -> None:
         """As a power cut would."""
         if self._machine is not None:
-            self._as_root("kill", "-KILL", str(self._init()))
-            self._machine.wait()
+            self.end(self._machine, "KILL")
             self._machine = None
 
     def close(self) -> None:
