@@ -228,6 +228,7 @@ static bool horizon_moved(struct reader *reader, const struct err *err) {
 static bool tell_loss(struct reader *reader, const char *what, const struct err *err) {
     char text[SEQNO_MAX_DIGITS + 1];
     struct str after = last_position(reader, text);
+    reader->told_gap = true;
     worker_count(&reader->worker->stats.gaps, 1);
     LOG_ERROR("shard", "data-lost", LOG_TEXT("shard", reader->shard->node->id),
               LOG_STR("after", after), LOG_ERR(err));
@@ -313,8 +314,8 @@ static void call_failed(struct reader *reader, const struct err *err, lane_fn *a
 static bool check_beginning(struct reader *reader, int64_t now_ms) {
     bool from_start =
         reader->start.kind == POSITION_TRIM_HORIZON || reader->feed.skip_before_ms > 0;
-    if (!keeps_lease(reader) || reader->feed.read_anything || !from_start || now_ms == 0 ||
-        reader->start.kind == POSITION_SEQUENCE_NUMBER) {
+    if (!keeps_lease(reader) || reader->told_gap || reader->feed.read_anything || !from_start ||
+        now_ms == 0 || reader->start.kind == POSITION_SEQUENCE_NUMBER) {
         return true;
     }
     int64_t since_ms = unread_since_ms(reader);
@@ -332,7 +333,7 @@ static bool check_beginning(struct reader *reader, int64_t now_ms) {
     if (waits_for_lease(reader) || !tell_loss(reader, "may have been", &err)) {
         return false;
     }
-    lease_holder_note_read(&reader->holder, now_ms); /* it is told once */
+    lease_holder_note_read(&reader->holder, now_ms); /* its next reader need not tell it again */
     feed_break(&reader->feed);
     return true;
 }

@@ -60,6 +60,7 @@ struct reader {
     struct position start;  /* where it began */
     int64_t service_ms;     /* the service's clock when the iterator came */
     uint64_t service_at_ms; /* and the lane's then */
+    bool told_gap;          /* what it begins with is known to be not the beginning */
     uint32_t horizon_moves; /* in a row: the oldest record was trimmed between iterator and read */
     bool tried_timestamp;   /* the service was asked for an iterator at that time, once */
     struct buf iterator;
