@@ -328,7 +328,9 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
     if (record->bad) {
         broken(ledger, "record %" PRIu64 " came, which cannot be sent", number);
     }
-    item->last = number;
+    /* Of two workers that start at the same time the later start is further. */
+    bool late = record->old && number < item->newest;
+    item->last = late ? item->last : number;
     struct shard *shard = shard_of(ledger, record);
     check_lease(ledger, number, shard, worker, "sends");
     if (strcmp(shard->lease.owner, worker->id) == 0) {
@@ -347,8 +349,7 @@ void sim_ledger_arrived(struct sim_ledger *ledger, uint64_t number, const char *
     }
     record->arrived = true;
     ledger->missing -= record->trimmed || record->old ? 0 : 1;
-    /* Of two workers that start at the same time the later start is further. */
-    if (number < item->newest && record->old) {
+    if (late) {
         return;
     }
     if (number < item->newest) {

@@ -644,7 +644,7 @@ static void add_up(struct story *story) {
         story_fails(story, "%" PRIu64 " records older than the start were sent", totals.early);
     }
     uint64_t errors = sim_world_record_errors(&story->world);
-    if (errors < totals.skipped || (story->harms == 0 && errors > totals.skipped)) {
+    if (errors < totals.skipped) { /* what is called off and read again is counted again */
         story_fails(story, "%" PRIu64 " records could not be sent, and %" PRIu64 " were counted",
                     totals.skipped, errors);
     }
