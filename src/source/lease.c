@@ -1,6 +1,7 @@
 #include "source/lease.h"
 
 #include "base/json.h"
+#include "source/shard_graph.h"
 
 #include <inttypes.h>
 
@@ -148,6 +149,16 @@ enum lease_item lease_from_item(const struct aws_json_value *item, struct str st
     ret_lease->start_ms = (int64_t)start;
     ret_lease->read_ms = (int64_t)read;
     return LEASE_ITEM_OK;
+}
+
+int64_t lease_unread_since_ms(const struct lease *lease, int64_t now_ms) {
+    /* No shard is listed for so long: an id that tells an older time means something else. */
+    static const int64_t LISTED_MS = INT64_C(4) * SHARD_RETENTION_MS;
+    int64_t since_ms = lease->read_ms > lease->start_ms ? lease->read_ms : lease->start_ms;
+    int64_t created_ms;
+    bool dated = now_ms > 0 && shard_id_created_ms(str_of(lease->key), &created_ms) &&
+                 now_ms - created_ms < LISTED_MS;
+    return dated && created_ms > since_ms ? created_ms : since_ms;
 }
 
 void lease_write_init(struct lease_write *write) {

@@ -43,6 +43,9 @@ enum lease_item { LEASE_ITEM_OK, LEASE_ITEM_OTHER, LEASE_ITEM_BROKEN };
  * BROKEN: err says which attribute is wrong. */
 enum lease_item lease_from_item(const struct aws_json_value *item, struct str stream_arn,
                                 struct lease *ret_lease, struct err *err);
+/* While nothing of its shard was read: no record that is wanted was created before, as the lease tells, or the shard's id. By
+ * the service's clock, which is at now_ms (0: not known, then the id tells nothing). 0: not known. */
+int64_t lease_unread_since_ms(const struct lease *lease, int64_t now_ms);
 /* The ARN in d2pStream; borrowed. STR_NONE when there is none. */
 struct str lease_item_stream(const struct aws_json_value *item);
 

@@ -11,9 +11,6 @@ enum {
     HORIZON_FIRST_MS = 100,
 };
 
-/* No shard is listed for so long: an id that tells an older time means something else. */
-static const int64_t LISTED_MS = INT64_C(4) * SHARD_RETENTION_MS;
-
 static void take_iterator(void *ctx);
 static void poll_now(void *ctx);
 static void feed(struct reader *reader);
@@ -83,12 +80,6 @@ static void release(struct reader *reader) {
     }
 }
 
-/* Nothing of what is to be read is older, by the service's clock, as the lease says; 0: not known. */
-static int64_t unread_since_ms(const struct reader *reader) {
-    const struct lease *lease = &reader->holder.lease;
-    return lease->read_ms > lease->start_ms ? lease->read_ms : lease->start_ms;
-}
-
 static void drop_reading(struct reader *reader) {
     service_cancel(reader->worker->parts.streams, reader->call);
     reader->call = NULL;
@@ -142,7 +133,8 @@ static void check_drained(struct reader *reader) {
     }
     set_state(reader, READER_ENDED, "acknowledged to the end");
     bool dated = reader->feed.last_created_ms > 0 || !keeps_lease(reader);
-    reader->shard->newest_ms = dated ? reader->feed.last_created_ms : unread_since_ms(reader);
+    reader->shard->newest_ms =
+        dated ? reader->feed.last_created_ms : lease_unread_since_ms(&reader->holder.lease, 0);
     LOG_INFO("shard", "ended", LOG_TEXT("shard", reader->shard->node->id));
     lane_post(reader->worker->common->lane, &reader->shard->ended_message,
               reader->shard->ended_message.fn, reader->shard);
@@ -318,12 +310,7 @@ static bool check_beginning(struct reader *reader, int64_t now_ms) {
         now_ms == 0 || reader->start.kind == POSITION_SEQUENCE_NUMBER) {
         return true;
     }
-    int64_t since_ms = unread_since_ms(reader);
-    int64_t created_ms;
-    if (shard_id_created_ms(str_of(reader->shard->node->id), &created_ms) &&
-        created_ms > since_ms && now_ms - created_ms < LISTED_MS) {
-        since_ms = created_ms;
-    }
+    int64_t since_ms = lease_unread_since_ms(&reader->holder.lease, now_ms);
     if (since_ms == 0 || now_ms - since_ms <= SHARD_RETENTION_MS) {
         return true;
     }

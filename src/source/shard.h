@@ -56,9 +56,9 @@ struct shard {
     struct reader *reader; /* the worker's lane's */
     bool closed;           /* it was known to have an end when it was opened */
     bool reached_tip;
-    int64_t newest_ms;     /* when ENDED: all of its children is younger than that; 0: not known */
     uint32_t child_tries;  /* searches for children after the end */
     uint64_t child_due_ns; /* the next one */
+    int64_t newest_ms;     /* when ENDED: all of its children is younger than that; 0: not known */
     bool child_queued;     /* it waits for it in discovery's list */
     struct aws_linked_list_node ended_node;
     enum shard_result result;

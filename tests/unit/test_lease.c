@@ -142,6 +142,26 @@ static void test_an_id_counts_beside_its_checkpoint_only(void **state) {
     assert_false(lease.checkpoint.numbered);
 }
 
+static void test_since_when_nothing_was_read(void **state) {
+    (void)state;
+    const int64_t hour = 3600 * 1000;
+    const int64_t now = 1700000000000 + 30 * hour;
+    struct lease lease = {.key = "shardId-00000001700000000000-0000000a"};
+    assert_int_equal(lease_unread_since_ms(&lease, now), 1700000000000);
+    assert_int_equal(lease_unread_since_ms(&lease, 0), 0);
+    assert_int_equal(lease_unread_since_ms(&lease, now + 67 * hour),
+                     0); /* its id means something else */
+    lease.start_ms = now - 40 * hour;
+    assert_int_equal(lease_unread_since_ms(&lease, now), 1700000000000);
+    assert_int_equal(lease_unread_since_ms(&lease, 0), now - 40 * hour);
+    lease.read_ms = now - 5 * hour;
+    assert_int_equal(lease_unread_since_ms(&lease, now), now - 5 * hour);
+    lease.start_ms = now - 4 * hour;
+    assert_int_equal(lease_unread_since_ms(&lease, now), now - 4 * hour);
+    (void)str_copy(STR("shardId-none"), lease.key, sizeof lease.key);
+    assert_int_equal(lease_unread_since_ms(&lease, now), now - 4 * hour);
+}
+
 static void test_names_what_is_broken(void **state) {
     (void)state;
     expect_broken(COUNTER CHECKPOINT, "leaseKey");
@@ -585,6 +605,7 @@ int main(void) {
         cmocka_unit_test(test_reads_a_full_item),
         cmocka_unit_test(test_reads_a_javas_smallest_item),
         cmocka_unit_test(test_skips_what_is_no_lease),
+        cmocka_unit_test(test_since_when_nothing_was_read),
         cmocka_unit_test(test_names_what_is_broken),
         cmocka_unit_test(test_an_id_counts_beside_its_checkpoint_only),
         cmocka_unit_test(test_create),
