@@ -500,6 +500,7 @@ static void let_a_day_pass(struct story *story) {
         if (story->vanished[at]) {
             continue;
         }
+        sim_world_script(world, "hide %s 0\n", shard); /* listings do not lag for so long */
         if (story->closed[at] && (parent == NAMES || story->vanished[parent]) &&
             dice(story, 4) > 0) {
             sim_ledger_vanish(world->ledger, shard);
