@@ -657,7 +657,10 @@ void sim_ledger_sum(const struct sim_ledger *ledger, struct sim_totals *ret_tota
         sum_shard(ledger, &ledger->shards[i], ret_totals);
     }
     for (size_t i = 0; i < ITEMS; i++) {
-        ret_totals->old_ends += ledger->items[i].last < ledger->items[i].newest ? 1 : 0;
+        const struct item *item = &ledger->items[i];
+        /* A repetition may end where the rest of it is gone. */
+        bool gone = item->newest > 0 && ledger->records[item->newest].trimmed;
+        ret_totals->old_ends += item->last < item->newest && !gone ? 1 : 0;
     }
 }
 
