@@ -196,7 +196,9 @@ static void add_up(struct sim_story *story) {
         sim_story_fails(story, "%" PRIu64 " records are there twice, effectively once",
                         totals.again);
     }
-    if (story->harms == 0 && totals.early > 0) {
+    /* At the tip, two workers that start at the same time may not agree on what is older. */
+    bool exact = story->harms == 0 && story->initial != POSITION_LATEST;
+    if (exact && totals.early > 0) {
         sim_story_fails(story, "%" PRIu64 " records older than the start were sent", totals.early);
     }
     uint64_t errors = sim_world_record_errors(&story->world);
