@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "cmocka_all.h"
+#include "sim_call.h"
 #include "sim_process.h"
 
 #include <aws/common/json.h>
@@ -330,6 +331,32 @@ static void a_broker_that_never_acknowledges_is_found(void **state) {
     assert_well(rig);
 }
 
+/* The answers to all reads that are under way get lost on this side: a defect of ours, which nothing else would notice. */
+static void lose_reads(struct rig *rig) {
+    struct sim_world *world = &rig->world;
+    for (size_t i = 0; i < world->call_count; i++) {
+        struct sim_call *call = world->calls[i];
+        if (strstr(call->target, "GetRecords") != NULL) {
+            call->due_ns = UINT64_MAX;
+        }
+    }
+}
+
+static void a_lost_answer_is_found(void **state) {
+    struct rig *rig = *state;
+    live(rig, 60);
+    assert_well(rig);
+    for (int i = 0; i < 2000; i++) { /* each shard has asked by then */
+        sim_world_run(&rig->world, 1);
+        lose_reads(rig);
+    }
+    live(rig, 70);
+    assert_verdict(&rig->health, true, false, "lane 0: a shard could not be read for 7");
+    live(rig, 100);
+    assert_verdict(&rig->health, false, false,
+                   "lane 0: a shard is not read, and nothing has tried to for 1");
+}
+
 static void an_aws_that_never_answers_leaves_it_alive(void **state) {
     struct rig *rig = *state;
     live(rig, 60);
@@ -380,6 +407,7 @@ int main(int argc, char **argv) {
         WORLD(a_source_that_works_is_well),
         WORLD(a_stuck_lane_is_found),
         WORLD(a_broker_that_never_acknowledges_is_found),
+        WORLD(a_lost_answer_is_found),
         WORLD(an_aws_that_never_answers_leaves_it_alive),
         WORLD(a_stream_that_never_answers_is_not_ready),
     };
