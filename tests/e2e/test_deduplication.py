@@ -14,7 +14,7 @@ import pytest
 from producer import Event, Producer, Run
 from program import Program
 from secure import PASSWORD, ROLE, SecurePulsar
-from servers import Pulsar, wait_for
+from servers import ROOT, Pulsar, wait_for
 from tokens import Issuer, token
 
 
@@ -35,7 +35,8 @@ def pulsar_admin(broker: Pulsar, command: str) -> None:
 
 
 def test_the_commands_that_it_names_switch_it_on(producer: Producer, broker: Pulsar, name: str) -> None:
-    """That for the namespace on a topic with partitions, and that for the topic on one without."""
+    """That for the namespace on a topic with partitions, and that for the topic on one without. The first is the document's."""
+    (documented,) = re.findall(r"^    (pulsar-admin .*)", (ROOT / "docs" / "effectively-once.md").read_text(), re.MULTILINE)
     broker.create_namespace(name)
     broker.admin("PUT", f"persistent/public/{name}/parts/partitions", 2)
     for topic, which in (("parts", 0), ("plain", 1)):
@@ -43,7 +44,7 @@ def test_the_commands_that_it_names_switch_it_on(producer: Producer, broker: Pul
         answer = ask(run)
         assert (answer["state"], answer["error"]) == ("off", "PULSAR_REFUSED"), answer
         commands = re.findall(r'"(pulsar-admin [^"]*)"', answer["text"])
-        assert len(commands) == 2
+        assert len(commands) == 2 and commands[0] == documented.replace("TENANT/NAMESPACE", f"public/{name}")
         pulsar_admin(broker, commands[which])
         wait_for(f"{commands[which]} to count", lambda: ask(run)["state"] == "on")
         run.finish()

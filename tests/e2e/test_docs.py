@@ -116,6 +116,14 @@ def test_the_start_of_the_readme(
     assert_exactly_once(table.changes(), reader.read_to_end())
 
 
+def test_no_other_document_has_commands() -> None:
+    """Those of effectively-once.md are in test_deduplication."""
+    assert {path.name for path in (ROOT / "docs").glob("*.md") if commands(path.name)} == {
+        "migrating-from-java.md",
+        "operations.md",
+    }
+
+
 def test_every_command_that_a_document_names_is_there() -> None:
     documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     named = {word for path in documents for word in re.findall(r"`ddb2pulsar ([^`]*)`", path.read_text())}
