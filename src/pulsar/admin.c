@@ -36,9 +36,10 @@ struct pulsar_admin {
     struct lane *lane;
     pulsar_deduplication_got *done;
     void *ctx;
-    char *topic;       /* its full name */
-    char *urls;        /* of the admin API; "": none */
-    size_t host_index; /* of the host among them that is asked */
+    char *topic; /* its full name */
+    char *urls;  /* of the admin API; "": none */
+    size_t host_count;
+    size_t host_index; /* of the one that is asked */
     uint32_t timeout_ms;
     enum phase phase;
     struct lane_timer timer;
@@ -265,10 +266,9 @@ static void answered(void *ctx, const struct err *err, const struct http_call_an
     };
     struct pulsar_admin *admin = ctx;
     admin->call = NULL;
-    struct http_url url;
     if (err != NULL) {
         admin->host_index++;
-        if (admin->host_index < read_url(str_of(admin->urls), 0, &url, NULL)) {
+        if (admin->host_index < admin->host_count) {
             ask(admin);
         } else {
             decide_unknown(admin, err);
@@ -294,7 +294,8 @@ static void start_call(struct pulsar_admin *admin) {
             .url = &admin->url,
             .authorization = buf_str(&admin->authorization),
             .tls = admin->tls,
-            .connect_timeout_ms = admin->timeout_ms,
+            .connect_timeout_ms =
+                admin->timeout_ms / (uint32_t)admin->host_count, /* each a chance */
             .failure = ERR_PULSAR_TRANSPORT,
         };
         admin->call = http_call_start(admin->lane, &request, answered, admin);
@@ -432,10 +433,13 @@ static bool copy_tls(struct pulsar_admin *admin, const struct pulsar_client_opti
 static bool copy_options(struct pulsar_admin *admin, const struct pulsar_admin_options *options,
                          struct err *err) {
     const struct pulsar_client_options *client = options->client;
-    if (options->web_service_url.len > 0 &&
-        !pulsar_admin_url_check(options->web_service_url, err)) {
-        err_context(err, "webServiceUrl");
-        return false;
+    struct http_url url;
+    if (options->web_service_url.len > 0) {
+        admin->host_count = read_url(options->web_service_url, 0, &url, err);
+        if (admin->host_count == 0) {
+            err_context(err, "webServiceUrl");
+            return false;
+        }
     }
     uint32_t timeout_ms = client->operation_timeout_ms;
     admin->timeout_ms = timeout_ms != 0 ? timeout_ms : DEFAULT_TIMEOUT_MS;
