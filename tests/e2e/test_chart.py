@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Callable
@@ -11,8 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from documents import commands
 from image import Image
 from listener import Probe
+from program import BINARY
 from servers import ROOT, free_port, place
 from stream import Table
 from topic import Reader, assert_delivered
@@ -168,3 +171,21 @@ def test_a_pod_delivers(
         image.tree.end(process)
     assert process.returncode == 0, log.read_text()
     assert_delivered(changes, reader.read_to_end())
+
+
+def test_the_guides_command_and_values(tmp_path: Path) -> None:
+    """Rendered, where a cluster would be asked."""
+    (values,) = re.findall(r"^```yaml\n# values.yaml\n(.*?)^```$", (ROOT / "docs/installing.md").read_text(), re.M | re.S)
+    (tmp_path / "values.yaml").write_text(values)
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "packaging").symlink_to(ROOT / "packaging")
+    (command,) = [step for step in commands("installing.md") if step.startswith("helm ")]
+    words = command.replace("upgrade --install", "template").split()
+    done = subprocess.run([place("D2P_HELM"), *words[1:]], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    objects = {one["kind"]: one for one in yaml.safe_load_all(done.stdout) if one}
+    assert objects["Secret"]["stringData"] == {"token": "secret"}
+    configuration = tmp_path / "source.yaml"
+    configuration.write_text(objects["ConfigMap"]["data"]["source.yaml"])
+    shown = subprocess.run([BINARY, "config", "show", "-c", configuration], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr

@@ -9,6 +9,7 @@ from typing import Callable, Iterator
 
 import pytest
 
+from documents import commands
 from program import CREDENTIALS
 from servers import wait_for
 from stream import Table
@@ -122,3 +123,21 @@ def test_a_wrong_configuration_is_not_tried_again(service: Service, text: str | 
     assert service.show("ActiveState") == "failed"
     assert (service.show("ExecMainStatus"), service.show("NRestarts")) == (status, "0")
     assert text is None or f"{service.name}.yaml:1:23: " in service.log()
+
+
+def test_the_commands_of_installing(machine: Tree, configure: Configure, table: Table, reader: Reader) -> None:
+    """Those of the package and the service, in the guide's order, by somebody who is root already."""
+    table.put_many(10)
+    source = json.loads(configure().read_text())
+    source["configs"].pop("stateDirectory")
+    for name, text in (("source.yaml", json.dumps(source)), ("token", "secret"), ("aws", "[default]\n")):
+        (machine.shared / name).write_text(text)
+    steps = [step for step in commands("installing.md") if not step.startswith("helm ")]
+    assert len(steps) == 12
+    machine.install("man-db")
+    for step in steps:
+        machine.do("sh", "-c", f"cd /shared && {step.replace('sudo ', '')}")
+    reader.read_count(10)
+    secrets = machine.do("ls", "/run/credentials/ddb2pulsar@orders.service").split()
+    assert secrets == ["orders.yaml", "secret", "secret_aws", "secret_token"]
+    machine.do("systemctl", "disable", "--now", "ddb2pulsar@orders")
