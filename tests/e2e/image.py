@@ -142,6 +142,7 @@ class Image:
 
     def _run(self, text: str) -> None:
         stage, cache = self._stage, Path(place("D2P_CACHE"))
+        # What is downloaded comes from this machine's cache, which has it all: a tree knows no proxy and no authority of its own.
         for target in re.findall(r"--mount=type=cache,target=(\S+) ", text):
             stage.tree.binds[target] = cache
         command = re.sub(r"--mount=\S+ ", "", text)
