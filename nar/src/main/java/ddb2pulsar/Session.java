@@ -44,7 +44,9 @@ final class Session {
     private final Thread writer = thread("writer", this::writeFrames);
     private final Thread logger = thread("log", this::readLog);
 
-    private final ReentrantLock lock = new ReentrantLock(); // of all that follows
+    /** Of all that follows. Nothing is logged under it: a log may go to Pulsar, whose threads wait here in ack(). */
+    private final ReentrantLock lock = new ReentrantLock();
+
     private final Condition arrived = lock.newCondition(); // a record, the hello, a failure, the end
     private final Condition taken = lock.newCondition(); // there is room in the queue
     private final Condition settled = lock.newCondition(); // there is something to acknowledge, or to close
@@ -208,20 +210,22 @@ final class Session {
 
     /** Waits until nothing is out, for a while; then the writer writes the last acknowledgements and closes. */
     private void awaitQuiet() throws InterruptedException {
+        long unsettled = 0;
         lock.lock();
         try {
             long left = TimeUnit.MILLISECONDS.toNanos(limits.settleMs());
             while (out > 0 && !ended && !closing && left > 0) {
                 left = quiet.awaitNanos(left);
             }
-            if (out > 0) {
-                log.warn("{} records were not acknowledged; they will be delivered again", out);
-            }
+            unsettled = out;
         } finally {
             closing = true;
             settled.signalAll();
             taken.signalAll();
             lock.unlock();
+        }
+        if (unsettled > 0) {
+            log.warn("{} records were not acknowledged; they will be delivered again", unsettled);
         }
     }
 
@@ -244,19 +248,21 @@ final class Session {
     }
 
     private void take(Frames.Frame frame) throws IOException, InterruptedException {
-        StreamRecord record = frame.type() == Frames.RECORD ? new StreamRecord(Frames.content(frame), this) : null;
+        StreamRecord record = null;
+        switch (frame.type()) {
+            case Frames.RECORD -> record = new StreamRecord(Frames.content(frame), this);
+            case Frames.HELLO -> log.info("ddb2pulsar {} runs as process {}", Frames.version(frame), process.pid());
+            case Frames.ALIVE -> { }
+            default -> throw new IOException("the program sent a frame of type " + (int) frame.type());
+        }
         lock.lock();
         try {
             heardNanos = System.nanoTime();
-            switch (frame.type()) {
-                case Frames.RECORD -> enqueue(record);
-                case Frames.HELLO -> {
-                    log.info("ddb2pulsar {} runs as process {}", Frames.version(frame), process.pid());
-                    hello = true;
-                    arrived.signalAll();
-                }
-                case Frames.ALIVE -> { }
-                default -> throw new IOException("the program sent a frame of type " + (int) frame.type());
+            if (record != null) {
+                enqueue(record);
+            } else if (frame.type() == Frames.HELLO) {
+                hello = true;
+                arrived.signalAll();
             }
         } finally {
             lock.unlock();
@@ -286,13 +292,13 @@ final class Session {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        log.info("ddb2pulsar has ended with exit code {}", code);
         lock.lock();
         try {
             ended = true;
             fail("ddb2pulsar ended with exit code " + code + ": " + (lastError.isEmpty() ? why : lastError));
             quiet.signalAll();
             settled.signalAll();
-            log.info("ddb2pulsar has ended with exit code {}", code);
         } finally {
             lock.unlock();
         }
