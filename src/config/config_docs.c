@@ -229,6 +229,7 @@ void config_docs_man(struct buf *to) {
     buf_add_text(to, ".\\\" Written by `ddb2pulsar config reference --man` from "
                      "src/config/properties.def; edit that.\n"
                      ".TH DDB2PULSAR.YAML 5\n"
+                     ".ad l\n" /* some words are as long as a line */
                      ".SH NAME\n"
                      "ddb2pulsar.yaml \\- configuration of ddb2pulsar\n"
                      ".SH DESCRIPTION\n");

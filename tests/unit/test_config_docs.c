@@ -120,8 +120,8 @@ static void the_manual_page_has_no_requests_of_its_texts(void **state) {
                        property_of((enum config_key)i)->name);
         assert_int_equal(count_of(text, heading), 1);
     }
-    static const char *const requests[] = {".\\\" ", ".TH ", ".SH ", ".TP\n",
-                                           ".BR ",   ".B ",  ".PP\n"};
+    static const char *const requests[] = {".\\\" ", ".TH ", ".SH ",  ".TP\n",
+                                           ".BR ",   ".B ",  ".PP\n", ".ad l\n"};
     for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
         bool known = *line != '.' && *line != '\'';
         for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
