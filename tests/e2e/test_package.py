@@ -115,6 +115,7 @@ class Terminal:
     """bash as a person has it, in a tree."""
 
     def __init__(self, tree: Tree) -> None:
+        self._tree = tree
         self._parent, child = pty.openpty()
         command = tree.command("bash", "--norc", "-i")
         self._process = subprocess.Popen(command, stdin=child, stdout=child, stderr=child, start_new_session=True)
@@ -134,8 +135,7 @@ class Terminal:
         return shown
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._tree.end(self._process, "KILL")
         os.close(self._parent)
 
 
