@@ -45,9 +45,9 @@ int cmd_tail(const struct command_args *args) {
     return load_and_run(args, "sink=stdout", &run);
 }
 
-/* stopTimeout, and what comes after it, fits into the 10 s that Pulsar gives a source for its end. */
+/* stopTimeout, and what comes after it (last writes, last metrics), fits into the 10 s that Pulsar gives a source for its end. */
 int cmd_pipe(const struct command_args *args) {
-    static const char *const forced[] = {"sink=pipe", "stopTimeout=4000"};
+    static const char *const forced[] = {"sink=pipe", "stopTimeout=3000"};
     struct err err = ERR_NONE;
     struct buf text;
     buf_init(&text, BUF_MAX_CONFIG);
@@ -67,7 +67,7 @@ int cmd_pipe(const struct command_args *args) {
     if (!ok) {
         return cli_fail(args, &err);
     }
-    struct runtime_run run = {.keep_leases = true, .show_progress = true};
+    struct runtime_run run = {.keep_leases = true, .show_progress = true, .monitored = true};
     int code = run_with(args, config, &run);
     config_free(config);
     return code;
