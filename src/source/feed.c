@@ -4,6 +4,7 @@
 #include "source/shard.h"
 #include "source/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct source_options *options_of(const struct feed *feed) {
@@ -236,13 +237,13 @@ void feed_init(struct feed *feed, struct worker *worker, const struct shard *sha
 }
 
 static bool name_session(struct feed *feed, struct str prefix) {
-    struct str shard = str_of(feed->shard->node->id);
-    feed->session = malloc(prefix.len + shard.len + 1);
+    const char *shard = feed->shard->node->id;
+    size_t size = prefix.len + strlen(shard) + 1;
+    feed->session = malloc(size);
     if (feed->session == NULL) {
         return false;
     }
-    memcpy(feed->session, prefix.ptr, prefix.len);
-    memcpy(feed->session + prefix.len, shard.ptr, shard.len + 1);
+    (void)snprintf(feed->session, size, "%.*s%s", STR_FMT(prefix), shard);
     return true;
 }
 
