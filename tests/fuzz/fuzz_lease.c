@@ -57,7 +57,9 @@ static void write_all(const struct lease *lease) {
     check_write(lease_write_want(&write, lease, STR("me:1"), &err), &write, &err);
     check_write(lease_write_hand_over(&write, lease, str_of(lease->wanted_by), &position, &err),
                 &write, &err);
-    check_write(lease_write_reset(&write, lease, &position, lease->start_ms, &err), &write, &err);
+    struct lease_place place = {
+        .checkpoint = position, .start_ms = lease->start_ms, .read_ms = lease->read_ms};
+    check_write(lease_write_reset(&write, lease, &place, &err), &write, &err);
     if (seqno_is_set(&lease->base.seqno)) {
         check_write(lease_write_base(&write, lease, &lease->base, &err), &write, &err);
     }
