@@ -32,6 +32,7 @@ struct coordinator {
     bool first_scan_done;
     bool scanning;
     bool first_start; /* the first scan saw no lease of this stream */
+    bool look_again;  /* as soon as the first leases are made, before any is taken */
     uint32_t scan;    /* number of the newest scan */
     uint64_t scan_began_ns;
     uint64_t seen_ns; /* when the newest scan that came to its end began */
@@ -346,6 +347,9 @@ static bool decide_start(struct coordinator *coordinator) {
 /* The first listing is there, and the first scan, if leases are kept. */
 static void begin(struct coordinator *coordinator) {
     coordinator->first_scan_done = true;
+    /* Another worker may make its first leases at the same time, by a listing without the newest shards: a child must not be
+     * taken here while its parent, which this one leaves out, is being read there. */
+    coordinator->look_again = coordinator->first_start && coordinator->leases != NULL;
     if (decide_start(coordinator)) {
         create_missing(coordinator);
     }
@@ -362,7 +366,7 @@ static void scanned(void *ctx, const struct err *err) {
         return;
     }
     bool still = true;
-    bool first = !coordinator->first_scan_done;
+    bool first = coordinator->scan <= 2; /* see look_again */
     if (err == NULL) {
         worker_count(&coordinator->common->coordinator->scans, 1);
         coordinator->seen_ns = coordinator->scan_began_ns;
@@ -372,7 +376,7 @@ static void scanned(void *ctx, const struct err *err) {
         if (!coordinator->first_scan_done && !sweep_is_unsure(&coordinator->sweep)) {
             begin(coordinator);
         }
-        if (coordinator->first_scan_done) {
+        if (coordinator->first_scan_done && !coordinator->look_again && !coordinator->scanning) {
             share(coordinator);
         }
         if (sweep_is_waiting(&coordinator->sweep)) {
@@ -447,7 +451,12 @@ static void on_made(void *ctx, struct shard *shard) {
 static void on_all_made(void *ctx) {
     struct coordinator *coordinator = ctx;
     hold_listings(coordinator, false);
-    share(coordinator);
+    if (coordinator->look_again) {
+        coordinator->look_again = false;
+        scan(coordinator);
+    } else {
+        share(coordinator);
+    }
 }
 
 static void on_children_made(void *ctx, struct shard *parent) {

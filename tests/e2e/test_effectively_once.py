@@ -55,7 +55,7 @@ def settings(topic: str, broker: Pulsar) -> dict[str, Any]:
     }
 
 
-def test_killed_at_random_moments(
+def test_once_though_killed_at_random_moments(
     program: Program, configure: Configure, table: Table, reader: Reader, once: dict[str, Any], name: str
 ) -> None:
     chance = seeded()
