@@ -37,7 +37,10 @@ void feed_acked(struct feed *feed, uint64_t ordinal) {
     tell_window(feed, before);
 }
 
-void feed_rewind(struct feed *feed) {
+void feed_rewind(struct feed *feed, bool anew) {
+    if (anew) {
+        delivery_break(&feed->delivery, feed->window.next);
+    }
     delivery_close(&feed->delivery); /* ids go back too */
     size_t before = window_bytes(&feed->window);
     window_rewind(&feed->window);

@@ -72,8 +72,9 @@ bool feed_has(const struct feed *feed, uint64_t ordinal);
 static inline bool feed_is_settled(const struct feed *feed) {
     return feed->window.unacked <= feed->called_off;
 }
-/* Goes back to the acknowledged position, when settled. */
-void feed_rewind(struct feed *feed);
+/* Goes back to the acknowledged position, when settled. anew: there is none, nor a checkpoint, and what is read next may be passed
+ * over that was not seen before; ids are then found again by the first record sent. */
+void feed_rewind(struct feed *feed, bool anew);
 /* Records are missing in front of the next one. */
 void feed_break(struct feed *feed);
 /* The contiguous acknowledged position; false when there is none yet. */

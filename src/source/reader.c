@@ -99,8 +99,9 @@ static void read_again(struct reader *reader) {
     LOG_INFO("shard", "read-again", LOG_TEXT("shard", reader->shard->node->id),
              LOG_U64("records", reader->feed.called_off));
     drop_reading(reader);
-    feed_rewind(&reader->feed);
-    if (seqno_is_set(&reader->feed.window.acked)) {
+    bool acked = seqno_is_set(&reader->feed.window.acked);
+    feed_rewind(&reader->feed, !acked && reader->start.kind != POSITION_SEQUENCE_NUMBER);
+    if (acked) {
         reader->start =
             (struct position){.kind = POSITION_SEQUENCE_NUMBER, .seqno = reader->feed.window.acked};
     }

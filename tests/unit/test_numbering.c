@@ -105,6 +105,18 @@ static void test_a_restart_before_a_checkpoint_finds_its_base(void **state) {
     assert_int_equal(numbering_id(&numbering, 33), 9);
 }
 
+/* What is passed over in front of it may differ from reading to reading. */
+static void test_a_base_is_found_again(void **state) {
+    (void)state;
+    struct numbering numbering;
+    numbering_start(&numbering, &none, &horizon, ROUTING, 0);
+    struct seqno first = number(70);
+    assert_true(numbering_fix(&numbering, &first, 0, -1, 4));
+    numbering_break(&numbering, 9);
+    assert_false(numbering_fix(&numbering, &first, 5, -1, 4));
+    assert_int_equal(numbering_id(&numbering, 5), 0);
+}
+
 /* Above what anybody may have sent: the broker's highest, and what it had not stored yet. */
 static void test_all_else_begins_anew_above_everything(void **state) {
     (void)state;
@@ -276,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_the_first_start_begins_at_0),
         cmocka_unit_test(test_a_restart_goes_on_behind_the_checkpoint),
         cmocka_unit_test(test_a_restart_before_a_checkpoint_finds_its_base),
+        cmocka_unit_test(test_a_base_is_found_again),
         cmocka_unit_test(test_all_else_begins_anew_above_everything),
         cmocka_unit_test(test_a_broker_keeps_each_record_once),
     };

@@ -27,6 +27,7 @@
  *     numbering the base is not in the lease before anything is sent                              3
  *               the checkpoint's id is given again                                              6
  *               a gap does not end it                                                        1371
+ *               it goes on when nothing of it was acknowledged                            3077333
  *               what is older than the start is sent                                            2
  *               the start is not floored to the second                                          8
  *               onDataLoss is always continue                                                 100
