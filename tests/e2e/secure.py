@@ -50,7 +50,7 @@ class SecurePulsar(Pulsar):
             "brokerClientAuthenticationPlugin": "org.apache.pulsar.client.impl.auth.AuthenticationToken",
             "brokerClientAuthenticationParameters": f"token:{token(ADMIN)}",
             # Tokens of seconds are looked at again.
-            "authenticationRefreshCheckSeconds": "1",
+            "authenticationRefreshCheckSeconds": "2",
             **(TO_BE_KILLED if strict else {}),
         }
         super().__init__(folder, settings=settings, admin_token=token(ADMIN))

@@ -231,10 +231,10 @@ def test_a_refused_client_hears_the_issuers_words(topic: Producer, issuer: Issue
 
 
 def test_oauth2_goes_on_over_the_lives_of_its_tokens(topic: Producer, issuer: Issuer) -> None:
-    issuer.seconds = 3
+    issuer.seconds = 6
     run = topic.start(**as_client_of(issuer, data_url(issuer.credentials())))
     with Load(run):
-        wait_for("five tokens", lambda: issuer.issued >= 5)
+        wait_for("four tokens", lambda: issuer.issued >= 4)
         run.wait_receipts(len(run.receipts) + 100)
     run.finish()
     assert not run.all("disconnected")
