@@ -95,12 +95,7 @@ static struct str bare_code(struct str type) {
     if (hash != NULL) {
         type = str_make(hash + 1, type.len - (size_t)(hash + 1 - type.ptr));
     }
-    for (size_t i = 0; i < type.len; i++) {
-        if (type.ptr[i] <= ' ' || type.ptr[i] > '~') {
-            return STR_NONE; /* whatever that is, it is no code */
-        }
-    }
-    return type;
+    return str_is_visible(type) ? type : STR_NONE; /* whatever else it is, it is no code */
 }
 
 enum reply_advice reply_error(int status, struct str error_type, struct str body, struct err *err) {

@@ -95,3 +95,12 @@ void str_clean(char *text) {
         }
     }
 }
+
+bool str_is_visible(struct str text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}

@@ -65,4 +65,7 @@ struct str str_cut(struct str s, size_t max);
  * or of the C1 set in UTF-8, becomes a space. */
 void str_clean(char *text);
 
+/* Printable ASCII without spaces, or empty. */
+bool str_is_visible(struct str text);
+
 #endif

@@ -104,6 +104,7 @@ static enum feed_result bad_record(struct feed *feed, struct err *err) {
     enum feed_result result = pass_over(feed, &feed->worker->stats.record_errors);
     if (result == FEED_DONE) {
         log_skipped(feed, feed->record.sequence_number, err);
+        *err = ERR_NONE;
     }
     return result;
 }
@@ -160,33 +161,34 @@ bool feed_open(struct feed *feed, struct page *page, struct err *err) {
     return true;
 }
 
-/* FEED_DONE: there is one; FEED_HALTED: the page has no more. */
-static enum feed_result next_record(struct feed *feed, struct err *err) {
-    *err = ERR_NONE;
-    if (!record_page_next(&feed->walk, &feed->record, err)) {
-        if (!err_is_set(err)) {
-            return FEED_HALTED;
-        }
-        /* Fatal: a record without a usable sequence number. */
-        return err->class == ERR_CLASS_FATAL ? FEED_FAILED : FEED_BROKEN;
+/* Why the walk gave no further record. */
+static enum feed_result walk_ended(const struct err *err) {
+    if (!err_is_set(err)) {
+        return FEED_DONE;
     }
-    if (feed->read_anything && seqno_compare(&feed->record.seqno, &feed->last_read) <= 0) {
-        err_set(err, ERR_STREAM,
-                "sequence number %.*s is not above the one before it: the stream's order is broken",
-                STR_FMT(feed->record.sequence_number));
-        return FEED_FAILED;
-    }
-    feed->has_record = true;
-    return FEED_DONE;
+    /* Fatal: a record without a usable sequence number. */
+    return err->class == ERR_CLASS_FATAL ? FEED_FAILED : FEED_BROKEN;
+}
+
+static bool is_in_order(const struct feed *feed, struct err *err) {
+    return !feed->read_anything || seqno_compare(&feed->record.seqno, &feed->last_read) > 0 ||
+           err_set(err, ERR_STREAM,
+                   "sequence number %.*s is not above the one before it: the stream's order is "
+                   "broken",
+                   STR_FMT(feed->record.sequence_number));
 }
 
 enum feed_result feed_run(struct feed *feed, struct err *err) {
+    *err = ERR_NONE; /* once, not for each record: a large struct */
     while (feed->called_off == 0) {
         if (!feed->has_record) {
-            enum feed_result next = next_record(feed, err);
-            if (next != FEED_DONE) {
-                return next == FEED_HALTED ? FEED_DONE : next;
+            if (!record_page_next(&feed->walk, &feed->record, err)) {
+                return walk_ended(err);
             }
+            if (!is_in_order(feed, err)) {
+                return FEED_FAILED;
+            }
+            feed->has_record = true;
         }
         enum feed_result result = put(feed, err);
         if (result != FEED_DONE) {

@@ -17,15 +17,6 @@ static bool take_word(struct str *rest, struct str *ret_word) {
     return len > 0;
 }
 
-static bool is_visible(struct str text) {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool numbering_base_parse(struct str text, struct numbering_base *ret_base) {
     struct numbering_base base = {.id = 0};
     struct str number, id, partitions, routing;
@@ -33,7 +24,7 @@ bool numbering_base_parse(struct str text, struct numbering_base *ret_base) {
     if (!take_word(&text, &number) || !take_word(&text, &id) || !take_word(&text, &partitions) ||
         !take_word(&text, &routing) || text.len > 0 || !seqno_parse(number, &base.seqno) ||
         !str_to_u64(id, &base.id) || base.id > INT64_MAX || !str_to_u64(partitions, &count) ||
-        count == 0 || count > UINT32_MAX || !is_visible(routing) ||
+        count == 0 || count > UINT32_MAX || !str_is_visible(routing) ||
         !str_copy(routing, base.routing, sizeof base.routing)) {
         return false;
     }

@@ -37,4 +37,12 @@ static inline char *fuzz_copy(struct str bytes) {
     return copy;
 }
 
+/* One line for a terminal, and not an empty one. */
+static inline void fuzz_check_line(const char *text) {
+    assert(text[0] != '\0');
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+        assert(*p >= ' ' && *p != 0x7f);
+    }
+}
+
 #endif

@@ -13,20 +13,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One line for a terminal. */
-static void check_text(const char *text) {
-    assert(text[0] != '\0');
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-        assert(*p >= ' ' && *p != 0x7f);
-    }
-}
-
 static void check_config(const struct config *config) {
     assert(config->stream_arn[0] != '\0' && config->streams_region[0] != '\0');
     assert(config->min_poll_interval_ms <= config->max_poll_interval_ms);
     assert(strlen(config->lease_table) >= 3 && strlen(config->lease_table) <= 255);
     for (size_t i = 0; i < config->note_count; i++) {
-        check_text(config->notes[i]);
+        fuzz_check_line(config->notes[i]);
     }
 }
 
@@ -47,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_config(config);
     } else {
         assert(err.code == ERR_CONFIG);
-        check_text(err.text);
+        fuzz_check_line(err.text);
     }
     config_free(config);
     return 0;
